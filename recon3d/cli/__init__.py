@@ -1,0 +1,1 @@
+"""One file per command: parses, calls one function, prints one table."""

@@ -1,0 +1,40 @@
+"""Scene, what `run` returns and every exporter takes; Rendering, what `render` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor
+
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.geometry import Geometry
+from recon3d.core.shapes import check_shapes
+from recon3d.core.similarity import Similarity
+from recon3d.core.views import Views
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Splats with the cameras and photos they came from; one read from a splat file alone has only `gaussians`."""
+
+    gaussians: Gaussians
+    geometry: Geometry | None = None
+    views: Views | None = None
+
+    def transformed(self, similarity: Similarity) -> Scene:
+        """The same scene in a world moved by `similarity`."""
+        geometry = None if self.geometry is None else self.geometry.transformed(similarity)
+        return Scene(self.gaussians.transformed(similarity), geometry, self.views)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What N cameras of one size see."""
+
+    rgb: Annotated[Tensor, "N 3 H W"]  # sRGB, not clamped above 1
+    depth: Annotated[Tensor, "N H W"]  # expected z-depth, 0 where alpha < 1e-4
+    alpha: Annotated[Tensor, "N H W"]
+
+    def __post_init__(self) -> None:
+        check_shapes(self)

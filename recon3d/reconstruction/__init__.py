@@ -1,0 +1,1 @@
+"""Steps between geometry and a finished scene: known cameras, world frame, pruning, refinement."""

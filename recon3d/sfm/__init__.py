@@ -1,0 +1,1 @@
+"""Structure from motion in process, by pycolmap: features, matches, mapping."""
