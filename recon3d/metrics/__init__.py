@@ -1,0 +1,1 @@
+"""Figures that compare results with a reference: pictures, poses, points."""

@@ -1,0 +1,66 @@
+"""Structure from motion on real photos, against published cameras."""
+
+import numpy as np
+import pytest
+import torch
+
+from recon3d.core.lens import Lens
+from recon3d.errors import InputError
+from recon3d.sfm.mapping import geometry
+from tests.sfm.shared_views import grey_pictures, scene_views, views_of
+
+
+def test_two_runs_with_a_seed_give_the_same_bits():
+    views = scene_views("herz-jesu-P8", 4)
+    a, b = (geometry(views, grey_pictures(views), seed=3) for _ in range(2))
+    assert a.registered == b.registered and a.lenses == b.lenses and a.repeatable
+    for name in ("camera_from_world", "points", "errors", "track_view", "track_point", "track_xy"):
+        assert getattr(a, name).numpy().tobytes() == getattr(b, name).numpy().tobytes(), name
+
+
+def test_tracks_reproject_onto_full_size_photo_pixels_with_the_lens_that_was_found():
+    views = scene_views("herz-jesu-P8", 4)
+    found = geometry(views, grey_pictures(views), seed=0)
+    assert found.registered == (0, 1, 2, 3)
+    in_world = found.points[found.track_point]
+    cameras = found.camera_from_world[found.track_view]
+    in_camera = (cameras[:, :3, :3] @ in_world[:, :, None])[:, :, 0] + cameras[:, :3, 3]
+    rays = (in_camera[:, :2] / in_camera[:, 2:]).numpy()
+    pixels = np.stack([found.lenses[v].pixels_of_rays(r) for v, r in zip(found.track_view.tolist(), rays, strict=True)])
+    distance = np.linalg.norm(pixels - found.track_xy.numpy(), axis=1)
+    mean = np.bincount(found.track_point, distance) / np.bincount(found.track_point)
+    assert np.abs(mean - found.errors.numpy()).max() < 1e-6
+    assert np.median(distance) < 0.5
+
+
+def test_a_known_lens_is_held_and_comes_out_as_it_came_in():
+    views = scene_views("herz-jesu-P8", 4)
+    given = Lens("PINHOLE", (700.123456789, 701.0, 384.4, 255.3), 512, 768)
+    known = views_of({n: i.permute(1, 2, 0).numpy() for n, i in zip(views.names, views.images, strict=True)}, given)
+    found = geometry(known, grey_pictures(known), seed=0)
+    assert all(lens == given for lens in found.lenses)
+    assert float(found.errors.median()) < 0.6
+
+
+def test_black_photos_are_refused_for_having_nothing_to_match():
+    views = views_of({f"{i}.jpg": np.zeros((48, 64, 3), np.uint8) for i in range(3)})
+    with pytest.raises(InputError, match=r"^photos: nothing to match: no image has more than 0 features\. "):
+        geometry(views, grey_pictures(views), seed=0, where="photos")
+
+
+def test_photos_of_different_places_are_refused_for_not_overlapping():
+    fountain, church = scene_views("fountain-P11", 2), scene_views("herz-jesu-P8", 2)
+    pictures = {"a.jpg": fountain.images[0], "b.jpg": church.images[0]}
+    views = views_of({n: p.permute(1, 2, 0).numpy() for n, p in pictures.items()})
+    with pytest.raises(InputError, match=r"no two images overlap: 0 of 1 pairs have more than 15 matches"):
+        geometry(views, grey_pictures(views), seed=0)
+
+
+def test_mapping_refuses_shapes_that_contradict_each_other():
+    from recon3d.sfm.mapping import Mapping
+
+    with pytest.raises(ValueError, match=r"Mapping\.track_xy"):
+        Mapping(
+            (0,), torch.eye(4)[None], (), torch.zeros(2, 3), torch.zeros(2), torch.zeros(3), torch.zeros(3),
+            torch.zeros(4, 2), "default", "", True,
+        )  # fmt: skip
