@@ -1,0 +1,99 @@
+"""How far estimated cameras are from reference cameras, pair by pair: no frame and no scale need to agree.
+
+Definitions: for views i < j, R_ij = R_j R_i^T and t_ij = t_j - R_ij t_i of camera_from_world = [R | t]. The rotation error
+is the angle of R_ij(estimated)^T R_ij(reference); the translation error is the angle between both t_ij.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from recon3d.core.rotations import rotation_angle
+from recon3d.core.shapes import check_shapes
+
+UNREGISTERED = 180.0  # degrees, of every pair with a view that has no estimated camera
+
+
+@dataclass(frozen=True)
+class PairErrors:
+    """Errors of E pairs of views in degrees, 0 to 180."""
+
+    rotation: Annotated[Tensor, "E"]
+    translation: Annotated[Tensor, "E"]  # of the direction; its sign counts
+
+    def __post_init__(self) -> None:
+        check_shapes(self)
+
+    @property
+    def translation_sign_free(self) -> Annotated[Tensor, "E"]:
+        """min(e, 180 - e), as in ScanNet-1500's protocol; pairs that failed stay failures by their rotation error."""
+        return torch.minimum(self.translation, 180 - self.translation)
+
+    @property
+    def worst(self) -> Annotated[Tensor, "E"]:
+        """The larger of both errors; its `auc` is the usual figure."""
+        return torch.maximum(self.rotation, self.translation)
+
+    @property
+    def worst_sign_free(self) -> Annotated[Tensor, "E"]:
+        return torch.maximum(self.rotation, self.translation_sign_free)
+
+
+def pair_errors(
+    estimated: Annotated[Tensor, "N 4 4"],
+    reference: Annotated[Tensor, "N 4 4"],
+    registered: Annotated[Tensor, "N"] | None = None,
+) -> PairErrors:
+    """Errors of all pairs i < j of camera_from_world, in lexicographic order.
+
+    `registered` (bool; None: all) tells which estimated cameras exist; the others may hold anything.
+    """
+    i, j = torch.triu_indices(len(reference), len(reference), 1)
+    rotation_a, translation_a = _relative(estimated.double(), i, j)
+    rotation_b, translation_b = _relative(reference.double(), i, j)
+    rotation = rotation_angle(rotation_a.transpose(1, 2) @ rotation_b)
+    translation = _angle(translation_a, translation_b)
+    if registered is not None:
+        both = registered[i].bool() & registered[j].bool()
+        rotation, translation = rotation.where(both, UNREGISTERED), translation.where(both, UNREGISTERED)
+    return PairErrors(rotation, translation)
+
+
+def accuracy(errors: Annotated[Tensor, "E"], limit: float) -> float:
+    """Share of errors below `limit` degrees: RRA of rotation errors, RTA of translation errors."""
+    return float((errors < limit).double().mean())
+
+
+def auc(errors: Annotated[Tensor, "E"], limit: int) -> float:
+    """AUC@limit as VGGT's evaluation has it: mean over t = 1, 2, ..., limit of the share of errors below t degrees."""
+    return sum(accuracy(errors, t) for t in range(1, limit + 1)) / limit
+
+
+def auc_exact(errors: Annotated[Tensor, "E"], limit: float) -> float:
+    """AUC@limit as SuperGlue's evaluation has it: area under the recall curve up to `limit` degrees, over `limit`.
+
+    The curve joins (0, 0) and the points (k-th smallest error, k / E) by straight lines and is level after the last one.
+    """
+    ordered = errors.double().sort().values
+    ordered = ordered[ordered < limit]
+    zero = torch.zeros(1, dtype=torch.float64)
+    at = torch.cat([zero, ordered, torch.full_like(zero, limit)])
+    recall = torch.arange(len(ordered) + 1, dtype=torch.float64) / len(errors)
+    return float(torch.trapezoid(torch.cat([recall, recall[-1:]]), at)) / limit
+
+
+def _relative(
+    camera_from_world: Annotated[Tensor, "N 4 4"], i: Annotated[Tensor, "E"], j: Annotated[Tensor, "E"]
+) -> tuple[Annotated[Tensor, "E 3 3"], Annotated[Tensor, "E 3"]]:
+    rotation, translation = camera_from_world[:, :3, :3], camera_from_world[:, :3, 3:]
+    between = rotation[j] @ rotation[i].transpose(1, 2)
+    return between, (translation[j] - between @ translation[i])[:, :, 0]
+
+
+def _angle(a: Annotated[Tensor, "E 3"], b: Annotated[Tensor, "E 3"]) -> Annotated[Tensor, "E"]:
+    # atan2, not acos, which loses half of its digits at small angles.
+    return torch.rad2deg(torch.atan2(torch.linalg.cross(a, b).norm(dim=1), (a * b).sum(1)))

@@ -1,0 +1,110 @@
+"""Pose errors against golden cases, closed forms and evo."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recon3d.core.rotations import rotation_from_vector
+from recon3d.core.similarity import Similarity
+from recon3d.core.synthetic import Synthetic, arc_of_cameras
+from recon3d.metrics.poses import accuracy, auc, auc_exact, pair_errors
+from tests.shared_folder import SHARED
+
+CASES = sorted((SHARED / "protocol/metrics/cases").glob("poses_*"))
+
+
+def safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """The float64 and uint8 tensors of a safetensors file: a length, a JSON header, raw bytes."""
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    tensors = {}
+    for name, entry in json.loads(content[8:start]).items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            kind = {"F64": np.float64, "U8": np.uint8}[entry["dtype"]]
+            values = np.frombuffer(content[start + begin : start + end], kind).reshape(entry["shape"])
+            tensors[name] = torch.from_numpy(values.copy())
+    return tensors
+
+
+@pytest.mark.skipif(not CASES, reason="needs ../shared/protocol/metrics, which is not here")
+@pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
+def test_pose_errors_are_those_of_the_golden_case(case):
+    gates = json.loads((case / "case.json").read_text())["gates"]
+    golden = safetensors(case / "tensors.safetensors")
+    errors = pair_errors(golden["in.prediction"], golden["in.truth"], golden["in.registered"])
+    found = {"out.rotation_error": errors.rotation, "out.translation_error": errors.translation}
+    for limit in (5, 15, 30):
+        found[f"out.rra_{limit}"] = accuracy(errors.rotation, limit)
+        found[f"out.rta_{limit}"] = accuracy(errors.translation, limit)
+        found[f"out.auc_{limit}"] = auc(errors.worst, limit)
+        found[f"out.auc_sign_free_{limit}"] = auc(errors.worst_sign_free, limit)
+    for limit in (5, 10, 20):
+        found[f"out.auc_exact_{limit}"] = auc_exact(errors.worst_sign_free, limit)
+    assert set(gates) <= set(found)
+    for name, gate in gates.items():
+        off = (torch.as_tensor(found[name], dtype=torch.float64).reshape(-1) - golden[name]).abs().max()
+        assert off <= gate["atol"], name
+
+
+def test_a_moved_turned_and_scaled_world_has_no_pose_error():
+    cameras = arc_of_cameras(Synthetic(views=5))
+    turn = rotation_from_vector(torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64))
+    moved = cameras.transformed(Similarity.of(2.5, turn, torch.tensor([1.0, 2.0, -3.0])))
+    errors = pair_errors(moved.camera_from_world, cameras.camera_from_world)
+    assert float(errors.worst.max()) < 1e-6
+
+
+def test_a_turned_camera_errs_by_its_angle_in_its_own_pairs_only():
+    cameras = arc_of_cameras(Synthetic(views=4)).camera_from_world
+    turned = cameras.clone()
+    turned[0, :3] = rotation_from_vector(torch.tensor([0, math.radians(7.0), 0], dtype=torch.float64)) @ turned[0, :3]
+    errors = pair_errors(turned, cameras)
+    assert torch.allclose(errors.rotation, torch.tensor([7.0, 7, 7, 0, 0, 0], dtype=torch.float64), atol=1e-6)
+
+
+def test_a_mirrored_translation_errs_by_180_degrees_and_not_at_all_without_sign():
+    cameras = arc_of_cameras(Synthetic(views=2)).camera_from_world
+    mirrored = cameras.clone()
+    between = cameras[1, :3, :3] @ cameras[0, :3, :3].T
+    step = cameras[1, :3, 3] - between @ cameras[0, :3, 3]
+    mirrored[1, :3, 3] -= 2 * step
+    errors = pair_errors(mirrored, cameras)
+    assert float(errors.translation) == pytest.approx(180, abs=1e-6)
+    assert float(errors.translation_sign_free) == pytest.approx(0, abs=1e-6)
+
+
+def test_pairs_of_an_unregistered_view_fail_whatever_its_matrix_holds():
+    cameras = arc_of_cameras(Synthetic(views=3)).camera_from_world
+    estimated = cameras.clone()
+    estimated[2] = torch.nan
+    errors = pair_errors(estimated, cameras, torch.tensor([True, True, False]))
+    assert errors.worst.tolist() == pytest.approx([0, 180, 180], abs=1e-6)
+    assert auc(errors.worst, 30) == pytest.approx(1 / 3)
+
+
+def test_exact_auc_of_one_error_is_the_area_of_a_ramp_and_a_step():
+    assert auc_exact(torch.tensor([2.0]), 10) == pytest.approx((0.5 * 2 * 1 + 8) / 10)
+    assert auc_exact(torch.tensor([50.0]), 10) == 0
+
+
+def test_rotation_errors_are_those_of_evo():
+    lie = pytest.importorskip("evo.core.lie_algebra")
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    cameras = arc_of_cameras(Synthetic(views=5)).camera_from_world
+    estimated = cameras.clone()
+    estimated[:, :3] = rotation_from_vector(0.2 * vectors) @ estimated[:, :3]
+    errors = pair_errors(estimated, cameras)
+    expected = []
+    for i in range(5):
+        for j in range(i + 1, 5):
+            a = lie.relative_se3(np.linalg.inv(estimated[j].numpy()), np.linalg.inv(estimated[i].numpy()))
+            b = lie.relative_se3(np.linalg.inv(cameras[j].numpy()), np.linalg.inv(cameras[i].numpy()))
+            between = lie.relative_so3(a[:3, :3], b[:3, :3])
+            expected.append(math.degrees(lie.so3_log_angle(between)))
+    assert errors.rotation.tolist() == pytest.approx(expected, abs=1e-6)
