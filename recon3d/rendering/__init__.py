@@ -1,0 +1,1 @@
+"""Splats to pictures: one call, several backends."""

@@ -1,0 +1,1 @@
+"""The rasterizer on a CPU, in numba."""
