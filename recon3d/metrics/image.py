@@ -1,0 +1,120 @@
+"""How close two pictures are: PSNR, and SSIM that can be trained on. Values are 0 to 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+WINDOW = 11  # pixels: SSIM says nothing about the five outermost on each side
+
+
+def psnr(a: Tensor, b: Tensor, mask: Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio in dB over all pixels together; infinite where the pictures are equal.
+
+    a, b: [3,H,W] or [N,3,H,W]. mask, bool [H,W] or [N,H,W]: only pixels where it is true count; NaN where none is.
+    """
+    squared = (a.detach().double() - b.detach().double()).square().mean(-3)
+    error = float((squared if mask is None else squared[mask]).mean())
+    return -10 * math.log10(error) if error > 0 else (math.inf if error == 0 else math.nan)
+
+
+def ssim(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean structural similarity (Wang et al. 2004) of [3,H,W] or [N,3,H,W] pictures: a scalar, 1 where they are equal.
+
+    Gaussian window of 11 pixels with sigma 1.5, only where it lies wholly inside. With a mask (bool, [H,W] or [N,H,W])
+    the mean is over windows centred where it is true, and pixels outside of it are taken to agree: they have no say and
+    receive no gradient. NaN where no window is left.
+    """
+    if mask is None:
+        return ssim_map(a, b).mean()
+    mask = mask[..., None, :, :]
+    values = ssim_map(torch.where(mask, a, b), b)
+    edge = WINDOW // 2
+    counted = mask[..., edge:-edge, edge:-edge].expand(values.shape).to(values.dtype)
+    return (values * counted).sum() / counted.sum()
+
+
+def ssim_map(a: Tensor, b: Tensor) -> Annotated[Tensor, "... H-10 W-10"]:
+    """SSIM of each window that lies inside of the pictures, for each channel; differentiable in both.
+
+    float32 on a CPU runs compiled kernels, anything else plain torch. Raises ValueError below 11 x 11 pixels.
+    """
+    if a.shape != b.shape or min(a.shape[-2:]) < WINDOW:
+        raise ValueError(f"SSIM needs two pictures of one size of at least {WINDOW} pixels: {[*a.shape]} and {[*b.shape]}")
+    if a.device.type == "cpu" and a.dtype == b.dtype == torch.float32:
+        return CompiledSsim.apply(a, b)  # type: ignore[return-value]
+    return plain_ssim_map(a, b)
+
+
+def plain_ssim_map(a: Tensor, b: Tensor) -> Tensor:
+    """`ssim_map` in plain torch, on any device in any precision."""
+    from recon3d.metrics.ssim_kernels import C1, C2
+
+    mean_a, mean_b = windowed(a), windowed(b)
+    covariance = windowed(a * b) - mean_a * mean_b
+    variances = windowed(a * a) - mean_a**2 + windowed(b * b) - mean_b**2
+    light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+    return light * (2 * covariance + C2) / (variances + C2)
+
+
+def windowed(x: Tensor) -> Tensor:
+    """The window's weighted mean at every place where it lies inside."""
+    from recon3d.metrics.ssim_kernels import WINDOW as WEIGHTS
+
+    weights = torch.from_numpy(WEIGHTS).to(x)
+    planes = x.reshape(-1, 1, *x.shape[-2:])
+    planes = torch.nn.functional.conv2d(planes, weights.reshape(1, 1, -1, 1))
+    planes = torch.nn.functional.conv2d(planes, weights.reshape(1, 1, 1, -1))
+    return planes.reshape(*x.shape[:-2], *planes.shape[-2:])
+
+
+class CompiledSsim(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        values, derivatives = ssim_with_derivatives(a, b, wanted=ctx.needs_input_grad[0])
+        ctx.save_for_backward(a, b, *derivatives)
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        a, b, *derivatives = ctx.saved_tensors
+        of_a = gradient_of_first(a, b, derivatives, gradient) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return of_a, None
+        # Seldom asked for: SSIM is symmetric, so that the second picture's gradient is the first's of the swapped pair.
+        return of_a, gradient_of_first(b, a, ssim_with_derivatives(b, a, wanted=True)[1], gradient)
+
+
+def ssim_with_derivatives(a: Tensor, b: Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:
+    """The map, and its derivatives in the windows' statistics of a (empty where not wanted)."""
+    from recon3d.core.jit import run
+    from recon3d.metrics.ssim_kernels import ssim_forward
+
+    height, width = a.shape[-2:]
+    size = (*a.shape[:-2], height - WINDOW + 1, width - WINDOW + 1)
+    values = torch.empty(size)
+    derivatives = [torch.empty(size if wanted else 0) for _ in range(3)]
+    rows = values.numel() // size[-1]
+    run(ssim_forward, rows, flat(a), flat(b), height, width, flat(values), *(flat(d) for d in derivatives))
+    return values, derivatives
+
+
+def gradient_of_first(a: Tensor, b: Tensor, derivatives: list[Tensor], gradient: Tensor) -> Tensor:
+    from recon3d.core.jit import run
+    from recon3d.metrics.ssim_kernels import ssim_backward
+
+    height, width = a.shape[-2:]
+    of_a = torch.empty(a.shape)
+    inputs = (flat(a), flat(b), height, width, flat(gradient), *(flat(d) for d in derivatives))
+    run(ssim_backward, of_a.numel() // width, *inputs, flat(of_a))
+    return of_a
+
+
+def flat(x: Tensor):
+    """A tensor's values as the kernels read them; the same memory where it is contiguous."""
+    return x.detach().contiguous().numpy().reshape(-1)

@@ -1,0 +1,123 @@
+"""The one call that makes pictures of splats, and the table of backends that it can go to."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from recon3d.core.cameras import Cameras
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.scene import Rendering
+from recon3d.errors import InputError
+from recon3d.rendering.constants import ALPHA_KNOWN
+from recon3d.rendering.screen import Screen
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of BACKENDS. `call` and `probe` are "module:function", loaded when they are used."""
+
+    call: str  # has the arguments and the results of `rasterize`
+    device: str  # where its tensors live: "cpu" or "cuda"
+    about: str
+    probe: str | None = None  # () -> str | None: why it cannot run here, in one sentence with the remedy
+
+    def why_not(self) -> str | None:
+        return load(self.probe)() if self.probe else None
+
+
+BACKENDS = {
+    "cpu": Backend("recon3d.rendering.cpu.autograd:rasterize", "cpu", "our numba kernels, on all cores"),
+    "gsplat": Backend(
+        "recon3d.rendering.cuda:rasterize", "cuda", "gsplat's kernels, on an NVIDIA GPU", "recon3d.rendering.cuda:why_not"
+    ),
+    "reference": Backend("recon3d.rendering.reference:rasterize", "cpu", "plain torch, slow and obvious: for tests"),
+}
+
+
+def load(reference: str):
+    """The object that "module:name" names."""
+    module, name = reference.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def backend_for(device: str = "auto") -> str:
+    """The key of BACKENDS that draws on a device: "cuda" is gsplat, "cpu" and "mps" are our kernels.
+
+    "auto" is gsplat where it runs, else our kernels.
+    """
+    if device == "auto":
+        return "cpu" if BACKENDS["gsplat"].why_not() else "gsplat"
+    return "gsplat" if torch.device(device).type == "cuda" else "cpu"
+
+
+def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> Rendering:
+    """What cameras of one size see, on the device that `backend_for` chooses; gradients flow where tensors ask for them.
+
+    Raises ValueError where sizes differ (see `render_each`), InputError where the backend cannot run here or the splats
+    are not of the default mode.
+    """
+    if gaussians.mode != "default":
+        remedy = "Give splats of the default mode"
+        raise InputError("splats", f"they were made for {gaussians.mode} rendering, which would look different here", remedy)
+    if len(torch.unique(cameras.sizes, dim=0)) > 1:
+        raise ValueError(f"cameras of one size are needed, these have {torch.unique(cameras.sizes, dim=0).tolist()}")
+    name = backend_for(device)
+    if reason := BACKENDS[name].why_not():
+        raise InputError("--device", reason, "Or use --device cpu")
+    where = BACKENDS[name].device
+    g, seen_by = gaussians.to(where), cameras.to(where)
+    height, width = cameras.size(0)
+    rgb, depth, alpha = rasterize(
+        g.means, g.quats, g.scales, g.opacities, g.sh, seen_by.camera_from_world, seen_by.K, width, height, backend=name
+    )
+    known = alpha >= ALPHA_KNOWN
+    return Rendering(rgb, torch.where(known, depth / torch.where(known, alpha, 1), 0), alpha)
+
+
+def render_each(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> list[Rendering]:
+    """A rendering of one view for each camera, whatever their sizes.
+
+    All of them are held at once: of many large pictures, render one after the other.
+    """
+    return [render(gaussians, cameras[[i]], device=device) for i in range(len(cameras))]
+
+
+def rasterize(
+    means: Annotated[Tensor, "G 3"],
+    quats: Annotated[Tensor, "G 4"],
+    scales: Annotated[Tensor, "G 3"],
+    opacities: Annotated[Tensor, "G"],
+    sh: Annotated[Tensor, "G S 3"],
+    camera_from_world: Annotated[Tensor, "N 4 4"],
+    K: Annotated[Tensor, "N 3 3"],
+    width: int,
+    height: int,
+    screen: Screen | None = None,
+    backend: str = "cpu",
+) -> tuple[Annotated[Tensor, "N 3 H W"], Annotated[Tensor, "N H W"], Annotated[Tensor, "N H W"]]:
+    """Colours, sums of w z (not divided by alpha) and alpha of N cameras, differentiable in all but K.
+
+    Quaternions (wxyz) may have any length but 0. `screen` is filled with what densification asks for. Source: Kerbl et
+    al. 2023 with gsplat's classic mode; `rendering.reference` is the specification.
+    """
+    draw = load(BACKENDS[backend].call)
+    return draw(means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen)
+
+
+def warm_up() -> None:
+    """Compile all kernels of rendering and refinement on a CPU, or load them from the cache. Seconds, or half a minute."""
+    ssim = load("recon3d.metrics.image:ssim")  # a neighbour of this layer, named like a backend: one call warms all
+    generator = torch.Generator().manual_seed(0)
+    means, quats = (torch.rand(8, n, generator=generator) - 0.5 for n in (3, 4))
+    scales, opacities, sh = torch.full((8, 3), 0.1), torch.full((8,), 0.5), torch.zeros(8, 4, 3)
+    camera_from_world = torch.eye(4).repeat(2, 1, 1)
+    camera_from_world[:, 2, 3] = 3
+    K = torch.tensor([[32.0, 0, 16], [0, 32, 16], [0, 0, 1]]).repeat(2, 1, 1)
+    means.requires_grad_()
+    rgb, depth, alpha = rasterize(means, quats, scales, opacities, sh, camera_from_world, K, 32, 32)
+    (ssim(rgb, torch.zeros_like(rgb)) + depth.mean() + alpha.mean()).backward()
