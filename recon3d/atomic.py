@@ -61,9 +61,7 @@ def atomic_folder(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush(file)
+        flush_all(temporary)
         os.chmod(temporary, 0o777 & ~_umask())
         if not path.exists():
             os.rename(temporary, path)
@@ -79,6 +77,13 @@ def atomic_folder(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def flush_all(folder: Path) -> None:
+    """Every file below a folder is on the disk when this returns, so that a rename after it shows whole files only."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            _flush(file)
 
 
 def _flush(path: Path) -> None:

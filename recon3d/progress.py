@@ -30,7 +30,7 @@ class StageRecord:
     name: str
     seconds: float
     peak_mb: float  # largest resident memory of this process while the stage ran
-    resumed: bool = False
+    resumed: bool
 
 
 class Progress:
@@ -40,19 +40,25 @@ class Progress:
         self._listen = listener or (lambda event: None)
         self.stages: list[StageRecord] = []
         self.notes: list[str] = []
+        self._resumed = False
 
     @contextmanager
-    def stage(self, name: str, resumed: bool = False) -> Iterator[None]:
+    def stage(self, name: str) -> Iterator[None]:
         """Time a stage and take its peak memory, also where it ends in an exception."""
         self._listen(Event("stage", name))
+        self._resumed = False
         start = time.perf_counter()
         with peak_memory() as peak:
             try:
                 yield
             finally:
                 seconds = time.perf_counter() - start
-                self.stages.append(StageRecord(name, seconds, peak(), resumed))
+                self.stages.append(StageRecord(name, seconds, peak(), self._resumed))
                 self._listen(Event("stage", name, done=1))
+
+    def resumed(self) -> None:
+        """The stage that runs was finished by an earlier run and is only read."""
+        self._resumed = True
 
     def advance(self, done: float, total: float, text: str = "") -> None:
         self._listen(Event("advance", text, done, total))

@@ -55,6 +55,14 @@ def backend_for(device: str = "auto") -> str:
     return "gsplat" if torch.device(device).type == "cuda" else "cpu"
 
 
+def usable_backend(device: str) -> str:
+    """`backend_for`, after a look at whether it runs here; raises InputError at --device where it does not."""
+    name = backend_for(device)
+    if reason := BACKENDS[name].why_not():
+        raise InputError("--device", reason, "Or use --device cpu")
+    return name
+
+
 def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> Rendering:
     """What cameras of one size see, on the device that `backend_for` chooses; gradients flow where tensors ask for them.
 
@@ -66,9 +74,7 @@ def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> R
         raise InputError("splats", f"they were made for {gaussians.mode} rendering, which would look different here", remedy)
     if len(torch.unique(cameras.sizes, dim=0)) > 1:
         raise ValueError(f"cameras of one size are needed, these have {torch.unique(cameras.sizes, dim=0).tolist()}")
-    name = backend_for(device)
-    if reason := BACKENDS[name].why_not():
-        raise InputError("--device", reason, "Or use --device cpu")
+    name = usable_backend(device)
     where = BACKENDS[name].device
     g, seen_by = gaussians.to(where), cameras.to(where)
     height, width = cameras.size(0)
