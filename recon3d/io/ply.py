@@ -1,0 +1,185 @@
+"""Splats in the PLY of 3D Gaussian Splatting (Kerbl et al. 2023): logs and logits there, physical values here.
+
+The axes of the file are our world's; nothing is turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from recon3d.atomic import atomic_file
+from recon3d.core.gaussians import Gaussians, Mode
+from recon3d.errors import InputError
+from recon3d.io import ply_table
+
+# A logit of 40 is 1 - 4e-18: float32 reads it as exactly 1, and no reader meets an infinity.
+LOGIT_BOUND = 40.0
+MODE_COMMENT = "SplatRenderMode:"
+MODE_WORDS: dict[Mode, str] = {"default": "default", "antialiased": "mip", "2dgs": "2dgs"}
+REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
+KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
+FLAT = 1 / 1000  # a surfel's third axis, of the smaller of its two
+
+
+def write_ply(path: Path | str, gaussians: Gaussians) -> None:
+    """Write splats as little-endian float32. The bytes depend on the values (and the mode) only.
+
+    Raises ValueError where a value cannot be rendered, or does not fit float32.
+    """
+    path = Path(path)
+    gaussians.check(f"writing {path}")
+    columns = column_names(gaussians.sh.shape[1] - 1)
+    comment = f"comment {MODE_COMMENT} {MODE_WORDS[gaussians.mode]}\n" if gaussians.mode != "default" else ""
+    header = (
+        f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(gaussians)}\n"
+        + "".join(f"property float {name}\n" for name in columns)
+        + "end_header\n"
+    )
+    with atomic_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(header.encode("ascii"))
+        for start in range(0, len(gaussians), ply_table.ROWS_AT_ONCE):
+            part = slice(start, start + ply_table.ROWS_AT_ONCE)
+            table = _table(gaussians, part)
+            if not np.isfinite(table).all():
+                raise ValueError(f"writing {path}: a value is too large for float32")
+            file.write(table.tobytes())
+
+
+def column_names(rest: int) -> list[str]:
+    """The properties in the order of 3DGS, with `rest` coefficients of each colour beyond degree 0."""
+    return (
+        ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
+        + [f"f_rest_{i}" for i in range(3 * rest)]
+        + ["opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+    )
+
+
+def _table(gaussians: Gaussians, part: slice) -> Annotated[np.ndarray, "G columns"]:
+    """Rows of the file, float32: logs and logits are taken in float64, so that only the storage rounds."""
+
+    def values(tensor: torch.Tensor) -> np.ndarray:
+        return tensor[part].detach().cpu().double().numpy()
+
+    sh, opacities = values(gaussians.sh), values(gaussians.opacities)
+    with np.errstate(divide="ignore", over="ignore"):
+        logits = np.clip(np.log(opacities) - np.log1p(-opacities), -LOGIT_BOUND, LOGIT_BOUND)
+        return np.concatenate(
+            [
+                values(gaussians.means),
+                np.zeros((len(sh), 3)),
+                sh[:, 0],
+                # channel-major: all of red, then green, then blue
+                sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), -1),
+                logits[:, None],
+                np.log(values(gaussians.scales)),
+                values(gaussians.quats),
+            ],
+            axis=1,
+        ).astype("<f4")
+
+
+def read_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Gaussians:
+    """The splats of a PLY, float32: any byte order, ASCII, doubles, any order of properties, degrees 0 to 4 (cut to 3).
+
+    `note` is told what the file holds that was changed. InputError where the file is none, lies about its length,
+    lacks a property or holds a value that cannot be rendered.
+    """
+    path = Path(path)
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - the with stands below, so that only opening counts as missing
+    except OSError as error:
+        raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of a PLY file") from error
+    with file:
+        header = ply_table.read_header(file, path)
+        element = _splats(path, header)
+        surfel = "scale_2" not in element.names
+        parts = [_physical(part, surfel) for part in ply_table.rows(file, path, header, element)]
+    means, quats, scales, opacities, sh, clamped = (np.concatenate(column) for column in zip(*parts, strict=True))
+    _check_values(path, means=means, quats=quats, scales=scales, opacities=opacities, sh=sh)
+    if note and clamped.any():
+        note(f"{path}: {int(clamped.sum())} opacities are exactly 0 or 1")
+    if note and "f_rest_71" in element.names:
+        note(f"{path}: its harmonics of degree 4 were cut to degree 3")
+    tensors = (torch.from_numpy(values) for values in (means, quats, scales, opacities, sh))
+    return Gaussians(*tensors, mode="2dgs" if surfel else mode_of(header.comments))
+
+
+def mode_of(comments: tuple[str, ...]) -> Mode:
+    """How the splats were trained, as writers say it in comments (the last one counts); "default" where none does."""
+    spellings: dict[str, Mode] = {
+        "splatrendermode: mip": "antialiased",
+        "splatrendermode: default": "default",
+        "splatrendermode: 2dgs": "2dgs",
+        "postshot.anti_aliasing=1": "antialiased",
+        "postshot.anti_aliasing=0": "default",
+        "antialiased 1": "antialiased",
+        "antialiased 0": "default",
+    }
+    mode: Mode = "default"
+    for comment in comments:
+        mode = spellings.get(" ".join(comment.lower().split()), mode)
+    return mode
+
+
+def _splats(path: Path, header: ply_table.Header) -> ply_table.Element:
+    """The element that holds splats; InputError where there is none. Surfels (2DGS) may lack the third scale."""
+    remedy = "Give a PLY of 3D Gaussian Splatting"
+    element = header.element("vertex")
+    if element is None:
+        raise InputError(path, "it has no element named vertex", remedy)
+    names = set(element.names)
+    if "packed_position" in names:
+        raise InputError(path, "it is a compressed PLY, which is not read here", "Export it as a plain PLY")
+    surfel = "scale_1" in names and "scale_2" not in names
+    needed = [n for n in column_names(0) if n not in ("nx", "ny", "nz") and not (surfel and n == "scale_2")]
+    missing = [n for n in needed if n not in names]
+    if missing:
+        raise InputError(path, f"it holds no splats (no property {', '.join(missing[:4])})", remedy)
+    rest = sum(name.startswith("f_rest_") for name in names)
+    if rest not in REST_COUNTS or any(f"f_rest_{i}" not in names for i in range(rest)):
+        raise InputError(path, f"it has {rest} properties f_rest, which is no whole number of degrees", remedy)
+    if element.count == 0:
+        raise InputError(path, "it holds no splats (a count of 0)", remedy)
+    return element
+
+
+def _physical(part: np.ndarray, surfel: bool) -> tuple[np.ndarray, ...]:
+    """means, quats, scales, opacities, sh (float32) and which logits were infinite, of some rows of the file."""
+
+    def columns(*names: str) -> np.ndarray:
+        return np.stack([part[name].astype(np.float64) for name in names], -1)
+
+    count = REST_COUNTS[sum(name.startswith("f_rest_") for name in part.dtype.names or ())]
+    kept = min(count, KEPT_COEFFICIENTS)
+    sh = np.empty((len(part), 1 + kept, 3), np.float32)
+    sh[:, 0] = columns("f_dc_0", "f_dc_1", "f_dc_2")
+    for channel in range(3):
+        for k in range(kept):
+            sh[:, 1 + k, channel] = part[f"f_rest_{channel * count + k}"]
+    logits = part["opacity"].astype(np.float64)
+    quats = columns("rot_0", "rot_1", "rot_2", "rot_3")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        scales = np.exp(columns("scale_0", "scale_1") if surfel else columns("scale_0", "scale_1", "scale_2"))
+        if surfel:
+            scales = np.concatenate([scales, scales.min(1, keepdims=True) * FLAT], 1)
+        quats /= np.linalg.norm(quats, axis=1, keepdims=True)
+        opacities = np.exp(-np.logaddexp(0, -logits))
+        scales = np.maximum(scales, np.finfo(np.float32).tiny).astype(np.float32)
+        means = columns("x", "y", "z").astype(np.float32)
+    return means, quats.astype(np.float32), scales, opacities.astype(np.float32), sh, np.isinf(logits)
+
+
+def _check_values(path: Path, **values: np.ndarray) -> None:
+    for name, array in values.items():
+        bad = int((~np.isfinite(array.reshape(len(array), -1))).any(1).sum())
+        if bad:
+            raise InputError(
+                path,
+                f"the {name} of {bad} of its {len(array)} splats are not finite numbers",
+                "Export it again, or remove those splats in an editor",
+            )
