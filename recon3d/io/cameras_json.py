@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from recon3d.core.cameras import Cameras
 
 VERSION = 1
+UNITS = {"metres": "metre", "arbitrary": "arbitrary"}  # Geometry.scale -> the file's word
 FOCAL_AND_CENTER = ("f", "fx", "fy", "cx", "cy")
 
 
@@ -84,10 +85,10 @@ def write_cameras(
     names: Sequence[str],
     cameras: Cameras,
     *,
-    lenses: Sequence[Lens] | None = None,
+    lenses: Sequence[Lens | None] | None = None,
     pixel_from_photo: Annotated[np.ndarray, "N 3 3"] | None = None,
     held_out: Sequence[bool] | None = None,
-    unit: Literal["metre", "arbitrary"] = "arbitrary",
+    unit: Literal["metres", "arbitrary"] = "arbitrary",
     source: str = "colmap",
     original_names: Sequence[str] | None = None,
 ) -> None:
@@ -108,15 +109,16 @@ def write_cameras(
         }
         if held_out is not None and bool(held_out[i]):
             image["held_out"] = True
-        if lenses is not None:
+        lens = None if lenses is None else lenses[i]
+        if lens is not None:
             image["original"] = {
                 "name": name if original_names is None else original_names[i],
-                "width": lenses[i].width,
-                "height": lenses[i].height,
-                "model": lenses[i].model,
-                "params": list(lenses[i].params),
+                "width": lens.width,
+                "height": lens.height,
+                "model": lens.model,
+                "params": list(lens.params),
                 "pixel_from_photo": np.asarray(np.eye(3) if pixel_from_photo is None else pixel_from_photo[i]).tolist(),
             }
         images.append(image)
-    head = {"version": VERSION, "convention": "opencv", "unit": unit, "source": source}
+    head = {"version": VERSION, "convention": "opencv", "unit": UNITS[unit], "source": source}
     json_input.write_document(path, {**head, "images": images}, rows="images")

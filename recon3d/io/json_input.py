@@ -13,12 +13,11 @@ import numpy as np
 from recon3d.atomic import atomic_file
 from recon3d.core.lens import FISHEYE, MODELS, Lens
 from recon3d.errors import InputError
+from recon3d.io.limits import FOCAL_LENGTHS, MAX_SIDE
 
 MAX_BYTES = 256 << 20  # 100 000 cameras take 100 MB; parsed, a file takes about ten times its size
-MAX_SIDE = 1 << 20  # pixels; no picture is wider, and products of sides stay far from overflow
 EXACT = 1e-4  # how far a rotation may be from orthonormal and still be taken as given (Cameras.check)
 MENDABLE = 1e-2  # up to here it was rounded by its writer, and the nearest rotation is meant
-FOCAL_LENGTHS = (1e-3, 1e9)  # pixels; outside of these nothing can be computed, whatever the picture's size
 REMEDY = "Mend the file, or write it again with the program that made it"
 
 

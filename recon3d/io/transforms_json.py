@@ -172,10 +172,9 @@ def write_transforms(
     cameras: Cameras,
     held_out: Sequence[bool] | None = None,
     ply_file_path: str | None = "scene.ply",
-    *,
-    folder: str = "images",
 ) -> None:
-    """Write the pinhole cameras of the pictures `folder`/`names`, each frame with its own size and focal lengths.
+    """Write pinhole cameras, each frame with its own size and focal lengths. `names` are the pictures' paths as seen
+    from the file's folder ("images/a.jpg"), and so is `ply_file_path`.
 
     Held-out frames are marked so, and listed as nerfstudio wants them (its `test_filenames` and `val_filenames`).
     """
@@ -186,7 +185,7 @@ def write_transforms(
         height, width = cameras.size(i)
         K = cameras.K[i].tolist()
         frame = {
-            "file_path": f"{folder}/{name}" if folder else name,
+            "file_path": name,
             "w": width, "h": height,
             "fl_x": K[0][0], "fl_y": K[1][1], "cx": K[0][2], "cy": K[1][2],
             "transform_matrix": (world_from_camera[i] @ OPENCV_FROM_OPENGL).tolist(),
