@@ -94,3 +94,10 @@ def test_every_exact_version_is_one_that_the_lower_bounds_allow():
         wanted = Requirement(text)
         assert pins[wanted.name.lower()] in wanted.specifier, text
     assert pins["torch"] == "2.13.0"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tests_that_a_page_names_exist(page: Path):
+    for file, name in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text(encoding="utf-8")):
+        assert (ROOT / file).exists(), file
+        assert not name or re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), name

@@ -5,7 +5,7 @@ import sys
 
 from tests.house.sources import module_name, python_files
 
-HEAVY = ("torch", "numba", "pycolmap", "cv2", "scipy", "av")
+HEAVY = ("torch", "numba", "pycolmap", "scipy")
 
 
 def test_importing_recon3d_and_every_command_loads_nothing_heavy():
