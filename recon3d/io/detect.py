@@ -1,0 +1,226 @@
+"""What an input is: photos, a video, or a folder or file that brings cameras. Found by looking; loads no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recon3d.errors import InputError
+from recon3d.io import photos, video
+from recon3d.io.json_input import MAX_BYTES
+from recon3d.io.masks import FOLDER, find_mask, mask_folders
+from recon3d.io.transforms_json import read_transforms
+
+MODEL_PARTS = ("cameras", "images", "points3D")
+REMEDY = "Give a folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json or a run's folder"
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input. Its photos are named relative to `root`, with forward slashes."""
+
+    kind: Literal["photos", "video", "colmap", "transforms", "cameras", "run"]
+    root: Path  # folder of the photos; of a video, the video itself
+    files: tuple[Path, ...]  # every file that the result depends on: pictures, masks, cameras
+    pictures: tuple[Path, ...]  # the photos in the order of their names, or the video
+    cameras: Path | None = None  # the file or the model's folder that gives cameras
+
+    def name(self, picture: Path) -> str:
+        return name_below(self.root, picture)
+
+
+def detect(paths: Sequence[Path]) -> Found:
+    """Look at what was given. Raises InputError where it is missing, empty, or nothing that recon3d reads."""
+    paths = [Path(path) for path in paths]
+    if not paths:
+        raise InputError("input", "nothing was given", REMEDY)
+    for path in paths:
+        if not path.exists():
+            raise InputError(path, "there is no such file or folder", "Check the path")
+    if len(paths) > 1:
+        return _found_photos(_folder_of(paths), _pictures_of(paths))
+    path = paths[0]
+    if path.is_dir():
+        return _look_into(path)
+    if path.suffix.lower() in video.SUFFIXES:
+        return _found_video(path)
+    if path.suffix.lower() == ".json":
+        return _found_json(path)
+    if model_files(path.parent) and path.stem in (*MODEL_PARTS, "frames", "rigs") and path.suffix in (".bin", ".txt"):
+        return _found_model(path.parent)
+    photos.read_header(path)  # whatever its name says
+    return _found_photos(path.parent, [path])
+
+
+def name_below(root: Path, picture: Path) -> str:
+    """The name of a picture relative to the folder `root`, with forward slashes (with .. where it lies outside)."""
+    return Path(os.path.relpath(picture, root)).as_posix()
+
+
+def model_files(folder: Path) -> tuple[Path, ...]:
+    """The files of the COLMAP model in a folder, binary before text; none where there is no model."""
+    for suffix in (".bin", ".txt"):
+        files = [folder / (part + suffix) for part in MODEL_PARTS]
+        if all(file.is_file() for file in files):
+            extra = [folder / (part + suffix) for part in ("rigs", "frames")]
+            return tuple(files + [file for file in extra if file.is_file()])
+    return ()
+
+
+def model_folder(folder: Path) -> Path | None:
+    """Where the COLMAP model of a project lies: the folder itself, `sparse/0`, `sparse`; of several the one with most images."""
+    models = [f for f in (folder, folder / "sparse" / "0", folder / "sparse", folder / "colmap" / "sparse" / "0")
+              if model_files(f)]  # fmt: skip
+    numbered = [f for f in sorted((folder / "sparse").glob("*")) + sorted(folder.glob("[0-9]*")) if model_files(f)]
+    if models and models[0].name != "0":
+        return models[0]
+    return max(numbered or models, key=lambda f: model_files(f)[1].stat().st_size, default=None)
+
+
+def cameras_kind(path: Path) -> Literal["transforms", "cameras"] | None:
+    """Whether a JSON file is a transforms.json (it has `frames`) or a cameras.json (it has `images`); None for others."""
+    try:
+        content = json.loads(path.read_bytes()) if path.stat().st_size <= MAX_BYTES else None
+    except (ValueError, OSError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    return "transforms" if "frames" in content else "cameras" if "images" in content else None
+
+
+def _look_into(folder: Path) -> Found:
+    """A folder: the richest thing that it can be."""
+    if (folder / "report.json").is_file() and (folder / "cameras.json").is_file() and model_files(folder / "sparse" / "0"):
+        return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json",))
+    if (folder / "transforms.json").is_file() and cameras_kind(folder / "transforms.json") == "transforms":
+        return _found_json(folder / "transforms.json")
+    if model := model_folder(folder):
+        return _found_model(model)
+    if (folder / "cameras.json").is_file() and cameras_kind(folder / "cameras.json") == "cameras":
+        return _found_json(folder / "cameras.json")
+    root = _descend(folder)
+    pictures = list(photos_below(root))
+    if pictures:
+        return _found_photos(root, pictures)
+    videos = [f for f in sorted(folder.iterdir()) if _is(f, video.SUFFIXES)]
+    if len(videos) == 1:
+        return _found_video(videos[0])
+    if videos:
+        raise InputError(folder, f"it holds {len(videos)} videos and no images", "Give one video")
+    raise InputError(folder, "no images in it", f"Photos end in {', '.join(photos.SUFFIXES)}")
+
+
+def _descend(folder: Path) -> Path:
+    """Down to the folder in which photos begin: a folder with nothing but `images/` stands for that."""
+    while not any(_is(f, photos.SUFFIXES) for f in folder.iterdir()):
+        inner = [f for f in folder.iterdir() if _is_visible(f) and f.is_dir() and any(photos_below(f))]
+        if len(inner) != 1:
+            break
+        folder = inner[0]
+    return folder
+
+
+def photos_below(folder: Path) -> Iterator[Path]:
+    """Files that are photos by their suffix, at any depth, but not in hidden folders nor in folders of masks."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".") and f != FOLDER]
+        yield from (Path(place) / name for name in names if _is(Path(place) / name, photos.SUFFIXES))
+
+
+def _is(file: Path, suffixes: tuple[str, ...]) -> bool:
+    return _is_visible(file) and file.suffix.lower() in suffixes and file.is_file()
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith(".") and path.name != FOLDER
+
+
+def _folder_of(paths: list[Path]) -> Path:
+    """The folder that several inputs have in common."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    try:
+        return Path(os.path.commonpath(folders)) if len({f.is_absolute() for f in folders}) == 1 else _absolute(folders)
+    except ValueError as error:
+        raise InputError(paths[-1], "it lies on another drive than the other photos", "Put them in one folder") from error
+
+
+def _absolute(folders: list[Path]) -> Path:
+    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
+
+
+def _pictures_of(paths: list[Path]) -> list[Path]:
+    """The photos of a list of files and folders."""
+    pictures: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            pictures += photos_below(path)
+        elif path.suffix.lower() in (*video.SUFFIXES, ".json", ".bin", ".txt"):
+            raise InputError(path, "it cannot be mixed with other inputs", "Give it alone, or photos only")
+        else:
+            pictures.append(path)
+    if not pictures:
+        raise InputError(paths[0], "no images in it", REMEDY)
+    return list(dict.fromkeys(pictures))
+
+
+def _found_photos(root: Path, pictures: list[Path]) -> Found:
+    return _with_files("photos", root, pictures, None, ())
+
+
+def _found_video(path: Path) -> Found:
+    if path.stat().st_size == 0:
+        raise InputError(path, "empty file", "Copy it again")
+    return Found("video", path, (path,), (path,))
+
+
+def _found_json(path: Path) -> Found:
+    kind = cameras_kind(path)
+    if kind == "transforms":
+        return _found_transforms(path)
+    if kind == "cameras":
+        root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
+        return _with_photos("cameras", root, path, (path,))
+    raise InputError(path, "neither a transforms.json (no `frames`) nor a cameras.json (no `images`)", REMEDY)
+
+
+def _found_transforms(path: Path) -> Found:
+    """The photos that the file names, as far as they are there; the folder that they share is their root."""
+    listed = read_transforms(path)
+    pictures = [camera.image for camera in listed if camera.image is not None and camera.image.is_file()]
+    if not pictures:
+        what = f"none of the {len(listed)} images that it names is there, {listed[0].name} for one"
+        raise InputError(path, what, "Put them where the file says")
+    masks = tuple(camera.mask for camera in listed if camera.mask is not None and camera.mask.is_file())
+    return _with_files("transforms", _folder_of(pictures), pictures, path, (path, *masks))
+
+
+def _found_model(model: Path) -> Found:
+    """A COLMAP model with its photos: in `images` in, beside or above its folder, or in the project's folder itself."""
+    above = [model, model.parent, model.parent.parent, model.parent.parent.parent]
+    root = next((f / "images" for f in above if (f / "images").is_dir()), None)
+    root = root or next((f for f in above[1:3] if any(_is(file, photos.SUFFIXES) for file in f.iterdir())), None)
+    if root is None:
+        what = "the photos of this COLMAP model were not found: no folder `images` in it, beside it or above it"
+        raise InputError(model, what, "Put them there")
+    return _with_photos("colmap", root, model, model_files(model))
+
+
+def _with_photos(kind: Literal["colmap", "cameras", "run"], root: Path, cameras: Path, extra: tuple[Path, ...]) -> Found:
+    pictures = list(photos_below(root)) if root.is_dir() else []
+    if not pictures:
+        raise InputError(root, f"no images in it for the cameras of {cameras}", "Put the photos there")
+    extra = extra + model_files(cameras) if kind == "run" else extra
+    return _with_files(kind, root, pictures, cameras, extra)
+
+
+def _with_files(kind, root: Path, pictures: list[Path], cameras: Path | None, extra: tuple[Path, ...]) -> Found:
+    """Sort by name and add masks to the files that the result depends on."""
+    named = sorted((name_below(root, picture), picture) for picture in pictures)
+    folders = mask_folders(root)
+    masks = [mask for name, _ in named if (mask := find_mask(name, folders)) is not None]
+    ordered = tuple(picture for _, picture in named)
+    return Found(kind, root, ordered + tuple(masks) + extra, ordered, cameras)

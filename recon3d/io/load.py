@@ -1,0 +1,356 @@
+"""An input as `Views`: photos or frames at working size, with their masks and with what is known of their cameras."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recon3d.core.cameras import fitted_size, resize_map
+from recon3d.core.known_camera import KnownCamera
+from recon3d.core.lens import Lens
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.io.cameras_json import read_cameras
+from recon3d.io.colmap_model import ColmapModel, read_model
+from recon3d.io.detect import Found
+from recon3d.io.exif import Exif
+from recon3d.io.given_cameras import matched, read_given
+from recon3d.io.masks import find_mask, mask_folders
+from recon3d.io.photos import Header, Source, read_header, read_photo, resize, resize_mask, wrong_mask_size
+from recon3d.io.transforms_json import read_transforms
+from recon3d.io.video import choose_frames
+from recon3d.progress import Progress
+
+LISTED_ONLY = ("colmap", "transforms", "run")  # inputs that say themselves which photos belong to them
+DECODERS = 2  # photos in memory at full size at a time
+
+
+@dataclass(frozen=True)
+class Loaded:
+    views: Views  # as taken: not undistorted
+    left_out: tuple[tuple[str, str], ...]  # (name, reason), in the order of names
+    sequence: bool  # frames of a video: neighbours overlap
+    points: ColmapModel | None  # of an input that is a finished model, its cameras named like the views
+    unmatched_cameras: tuple[str, ...]  # given cameras without a photo
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photo on its way to being a view."""
+
+    name: str
+    source: Source
+    header: Header
+    known: KnownCamera | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.header.stored_size if self.source.as_stored else self.header.size
+
+
+def load_views(
+    found: Found, *, max_size: int = 512, max_images: int = 200, fps: float | None = None, masks: Path | None = None,
+    invert_masks: bool = False, cameras: Path | None = None, progress: Progress | None = None,
+) -> Loaded:  # fmt: skip
+    """Read an input that `detect` found: at most `max_images` pictures, evenly spread, longest side at most `max_size`.
+
+    Known cameras are those of the input, or of `cameras` where both name a photo. Photos that cannot be read are left out
+    with a reason; InputError where none can, where all of `cameras` belong to other photos, where a mask or a camera has
+    another size than its photo, and for panoramas and fisheyes without a known lens.
+    """
+    progress = progress or Progress()
+    _check_options(found, max_images, fps)
+    listed, model = _cameras_of(found)
+    left_out: dict[str, str] = {}
+    if found.kind == "video":
+        photos = _frames(found.root, max_images, fps, progress)
+    else:
+        photos = _with_headers(found, listed, left_out, progress)
+    unmatched = [name for name in (camera.name for camera in listed.values()) if name not in {p.name for p in photos}]
+    if cameras is not None:
+        photos, unmatched = _with_given(photos, cameras)
+    photos = _spread(photos, max_images, found, progress)
+    photos = [_fitted(photo, found.kind in ("colmap", "run"), cameras or found.cameras) for photo in photos]
+    _note_as_stored(photos, progress)
+    for photo in photos:
+        _refuse_round_pictures(photo)
+    photos = _with_masks(photos, found, masks, invert_masks)
+    kept, images, usable = _read_all(photos, max_size, found, left_out, progress)
+    views = _views(kept, images, usable)
+    return Loaded(
+        views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched)
+    )
+
+
+def _check_options(found: Found, max_images: int, fps: float | None) -> None:
+    if max_images < 1:
+        raise InputError("--max-images", f"{max_images} is no number of images", "Give 2 or more")
+    if fps is not None and not 0 < fps < float("inf"):
+        raise InputError("--fps", f"{fps:g} is no number of frames for a second", "Give a number above 0")
+    if fps is not None and found.kind != "video":
+        raise InputError("--fps", f"{found.root} is no video", "Leave --fps out")
+
+
+def _cameras_of(found: Found) -> tuple[dict[str, KnownCamera], ColmapModel | None]:
+    """Name of a photo of the input -> its camera, and the model where the input is one.
+
+    Cameras without a photo are there under their own names.
+    """
+    if found.cameras is None:
+        return {}, None
+    names = [found.name(picture) for picture in found.pictures]
+    model = None
+    if found.kind == "transforms":
+        listed = read_transforms(found.cameras)
+        there = set(found.pictures)
+        return {found.name(c.image) if c.image in there else c.name: c for c in listed if c.image is not None}, None
+    if found.kind == "cameras":
+        listed = read_cameras(found.cameras)
+    else:
+        model = read_model(found.cameras)
+        listed = model.cameras
+    by_photo = matched(listed, names)
+    if found.kind == "run":
+        held_out = {c.name for c in read_cameras(found.root.parent / "cameras.json") if c.held_out}
+        by_photo = {name: replace(c, held_out=name in held_out) for name, c in by_photo.items()}
+    if not by_photo:
+        raise _no_match(found.cameras, listed, names)
+    used = {camera.name for camera in by_photo.values()}
+    return by_photo | {c.name: c for c in listed if c.name not in used}, model
+
+
+def _no_match(where: Path, cameras: Sequence[KnownCamera], names: Sequence[str]) -> InputError:
+    what = f"none of its {len(cameras)} cameras belongs to a photo: it names {cameras[0].name}, the photos {names[0]}"
+    return InputError(where, what if cameras else "no cameras in it", "Give the cameras of these photos: names must match")
+
+
+def _with_headers(
+    found: Found, listed: dict[str, KnownCamera], left_out: dict[str, str], progress: Progress
+) -> list[_Photo]:
+    """The photos whose headers can be read. What is left out, and why, goes into `left_out`."""
+    photos, errors = [], []
+    for path in found.pictures:
+        name = found.name(path)
+        if found.kind in LISTED_ONLY and name not in listed:
+            left_out[name] = f"{found.cameras} has no camera for it"
+            continue
+        try:
+            name.encode()
+            photos.append(_Photo(name, Source(path), read_header(path), listed.get(name)))
+        except UnicodeEncodeError:
+            errors.append(InputError(ascii(name), "its name is not UTF-8", "Rename it"))
+            _leave_out(ascii(name), errors[-1], left_out, progress)
+        except InputError as error:
+            errors.append(error)
+            _leave_out(name, error, left_out, progress)
+    if found.kind in LISTED_ONLY:
+        names = {found.name(path) for path in found.pictures}
+        left_out |= {name: "there is no such photo" for name in listed if name not in names}
+    if not photos:
+        raise _none_readable(found, errors)
+    return photos
+
+
+def _leave_out(name: str, error: InputError, left_out: dict[str, str], progress: Progress) -> None:
+    left_out[name] = error.what
+    progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
+
+
+def _none_readable(found: Found, errors: list[InputError]) -> InputError:
+    if len(found.pictures) == 1 and errors:
+        return errors[0]
+    first = f"; the first, {Path(errors[0].where).name}: {errors[0].what}" if errors else ""
+    what = f"none of its {len(found.pictures)} images can be used{first}"
+    return InputError(found.root, what, "Give photos that open in an image viewer")
+
+
+def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) -> list[_Photo]:
+    """The chosen frames of a video, named by their numbers."""
+    clip = choose_frames(path, max_images, fps, lambda done, total: progress.advance(done, total, "frames"))
+    digits = max(5, len(str(clip.total)))
+    header = Header(clip.size, clip.size, Exif())
+    return [_Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
+
+
+def _with_given(photos: list[_Photo], path: Path) -> tuple[list[_Photo], list[str]]:
+    """The photos with the cameras of --cameras, and the names of those that have no photo."""
+    given = read_given(path)
+    by_photo = matched(given, [photo.name for photo in photos])
+    if not by_photo:
+        raise _no_match(path, given, [photo.name for photo in photos])
+    used = {camera.name for camera in by_photo.values()}
+    photos = [replace(photo, known=by_photo.get(photo.name, photo.known)) for photo in photos]
+    return photos, [camera.name for camera in given if camera.name not in used]
+
+
+def _spread(photos: list[_Photo], max_images: int, found: Found, progress: Progress) -> list[_Photo]:
+    if len(photos) <= max_images:
+        return photos
+    progress.note(f"{found.root}: {max_images} of {len(photos)} photos are used, evenly spread (--max-images)")
+    return [photos[i] for i in np.round(np.linspace(0, len(photos) - 1, max_images)).astype(int)]
+
+
+def _fitted(photo: _Photo, ignores_tags: bool, cameras: Path | None) -> _Photo:
+    """The photo as its given lens saw it: upright, or as stored where the lens was found without the orientation tag.
+
+    COLMAP ignores the tag, so a lens of `ignores_tags` is tried for the stored pixels first.
+    """
+    lens = None if photo.known is None else photo.known.lens
+    if lens is None:
+        return photo
+    header, size = photo.header, (lens.height, lens.width)
+    if size == header.size and (not ignores_tags or size != header.stored_size or header.exif.orientation == 1):
+        return photo
+    if size == header.stored_size:
+        return replace(photo, source=replace(photo.source, as_stored=True))
+    height, width = header.size
+    what = f"its camera of {photo.name} is for {lens.width}x{lens.height} pixels, but the photo has {width}x{height}"
+    raise InputError(cameras or photo.source.path, what, "Give the cameras of these photos at this size")
+
+
+def _note_as_stored(photos: list[_Photo], progress: Progress) -> None:
+    turned = [photo.name for photo in photos if photo.source.as_stored]
+    if turned:
+        what = "are used as stored: their cameras were found without the orientation tags"
+        progress.note(f"{len(turned)} photos ({turned[0]} first) {what}")
+
+
+def _refuse_round_pictures(photo: _Photo) -> None:
+    """Raise InputError for a panorama, and for a fisheye that no given lens explains."""
+    lens = None if photo.known is None else photo.known.lens
+    where = photo.source.path
+    if photo.header.exif.panorama or (photo.header.twice_as_wide and lens is None):
+        mark = "marked as one" if photo.header.exif.panorama else "twice as wide as high"
+        remedy = "Cut it into perspective pictures first, or give its camera with --cameras"
+        raise InputError(where, f"a panorama ({mark})", remedy)
+    if photo.header.exif.fisheye and lens is None:
+        raise InputError(where, "a fisheye photo whose lens is not known", "Give its lens with --cameras")
+
+
+def _with_masks(photos: list[_Photo], found: Found, given: Path | None, invert: bool) -> list[_Photo]:
+    """The photos with the files of their masks, whose sizes are checked."""
+    if given is not None and not given.is_dir():
+        raise InputError(given, "there is no such folder of masks", "Give a folder with --masks")
+    root = found.root.parent if found.kind == "video" else found.root
+    folders = mask_folders(root) if given is None else (given,)
+    masked = []
+    for photo in photos:
+        named = photo.known.mask if photo.known is not None and given is None else None
+        mask = named or find_mask(photo.name, folders)
+        if mask is not None:
+            size = read_header(mask).size
+            if size != photo.size:
+                raise wrong_mask_size(mask, size, photo.source.path, photo.size)
+        masked.append(replace(photo, source=replace(photo.source, mask=mask, invert_mask=invert)))
+    if all(photo.source.mask is None for photo in masked):
+        example = Path(photos[0].name)
+        remedy = f"The mask of {example} is {example}.png or {example.with_suffix('.png')} in a folder of masks"
+        if given is not None:
+            raise InputError(given, "it has no mask for any of the photos", remedy)
+        if invert:
+            raise InputError("--invert-masks", "there are no masks", remedy)
+    return masked
+
+
+def _read_all(
+    photos: list[_Photo], max_size: int, found: Found, left_out: dict[str, str], progress: Progress
+) -> tuple[list[_Photo], list[Tensor], list[Tensor | None]]:
+    """Those that decode, their images [3,H,W] uint8 and masks [H,W] bool at working size."""
+
+    def read(photo: _Photo) -> tuple[Tensor, Tensor | None] | InputError:
+        try:
+            return working_picture(*read_photo(photo.source), max_size)
+        except InputError as error:
+            if error.where != str(photo.source.path):  # its mask: nobody wants a photo with a mask used without it
+                raise
+            return error
+
+    kept, images, masks, errors = [], [], [], []
+    for i, (photo, result) in enumerate(zip(photos, _in_order(read, photos), strict=True)):
+        progress.advance(i + 1, len(photos), "photos")
+        if isinstance(result, InputError):
+            errors.append(result)
+            _leave_out(photo.name, result, left_out, progress)
+            continue
+        kept.append(photo)
+        images.append(result[0])
+        masks.append(result[1])
+    if not kept:
+        raise _none_readable(found, errors)
+    return kept, images, masks
+
+
+def working_picture(rgb: np.ndarray, mask: np.ndarray | None, max_size: int) -> tuple[Tensor, Tensor | None]:
+    """A full-size photo [H,W,3] and its mask as tensors [3,h,w] uint8 and [h,w] bool, longest side at most `max_size`."""
+    size = fitted_size(rgb.shape[0], rgb.shape[1], max_size)
+    image = torch.from_numpy(np.ascontiguousarray(resize(rgb, size).transpose(2, 0, 1)))
+    return image, None if mask is None else torch.from_numpy(resize_mask(mask, size))
+
+
+def _in_order(read: Callable, photos: list[_Photo]) -> Iterator:
+    """`read` of each photo in order, DECODERS at a time, so that few full-size photos are in memory."""
+    with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
+        waiting: deque[Future] = deque()
+        for photo in photos:
+            waiting.append(pool.submit(read, photo))
+            if len(waiting) > DECODERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _views(photos: list[_Photo], images: list[Tensor], masks: list[Tensor | None]) -> Views:
+    lenses = _shared_lenses(photos)
+    keys = [(photo.header.exif.camera, photo.size, lens) for photo, lens in zip(photos, lenses, strict=True)]
+    numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    maps = [resize_map(photo.size, (i.shape[1], i.shape[2])) for photo, i in zip(photos, images, strict=True)]
+    ratios = [photo.header.exif.focal_ratio for photo in photos]
+    poses = [None if photo.known is None else photo.known.camera_from_world for photo in photos]
+    unknown = np.full((4, 4), np.nan)
+    return Views(
+        names=tuple(photo.name for photo in photos),
+        images=tuple(images),
+        masks=None if all(mask is None for mask in masks) else tuple(masks),
+        pixel_from_photo=torch.stack(maps),
+        photo_sizes=torch.tensor([photo.size for photo in photos]),
+        camera_index=torch.tensor([numbers[key] for key in keys]),
+        held_out=torch.tensor([photo.known is not None and photo.known.held_out for photo in photos]),
+        sources=tuple(photo.source for photo in photos),
+        lenses=lenses,
+        focal_priors=tuple(
+            None if r is None else r * max(p.size) for r, p in zip(ratios, photos, strict=True)
+        ),
+        known_camera_from_world=None
+        if all(pose is None for pose in poses)
+        else torch.from_numpy(np.stack([unknown if pose is None else pose for pose in poses])),
+    )  # fmt: skip
+
+
+def _shared_lenses(photos: list[_Photo]) -> tuple[Lens | None, ...]:
+    """The given lens of each photo, or the one that all others of its physical camera were given."""
+    given: dict[tuple, set[Lens]] = defaultdict(set)
+    for photo in photos:
+        if photo.known is not None and photo.known.lens is not None:
+            given[photo.header.exif.camera, photo.size].add(photo.known.lens)
+    lenses = []
+    for photo in photos:
+        lens = None if photo.known is None else photo.known.lens
+        others = given[photo.header.exif.camera, photo.size]
+        lenses.append(next(iter(others)) if lens is None and len(others) == 1 else lens)
+    return tuple(lenses)
+
+
+def _renamed(model: ColmapModel | None, by_photo: dict[str, KnownCamera]) -> ColmapModel | None:
+    """The model with its cameras named like the photos."""
+    if model is None:
+        return None
+    names = {camera.name: photo for photo, camera in by_photo.items()}
+    return replace(model, cameras=tuple(replace(c, name=names[c.name]) for c in model.cameras))
