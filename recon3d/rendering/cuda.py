@@ -19,7 +19,7 @@ def why_not() -> str | None:
     if importlib.util.find_spec("gsplat") is None:
         return "gsplat is not installed; run: pip install 'recon3d-toolkit[gsplat]'"
     try:
-        from gsplat import rasterization  # noqa: F401
+        from gsplat import rasterization  # noqa: F401 # type: ignore[import-not-found]
     except (ImportError, OSError, RuntimeError) as reason:
         first = (str(reason).splitlines() or [type(reason).__name__])[0]
         return f"gsplat cannot be imported ({first}); reinstall it for this torch: pip install --force-reinstall gsplat"
@@ -32,7 +32,7 @@ def why_not() -> str | None:
 
 def rasterize(means, quats, scales, opacities, sh, camera_from_world, K, width: int, height: int, screen: Screen | None = None):
     """The call of `recon3d.rendering.render.rasterize`, in float32 whatever comes in; no gradient in K."""
-    from gsplat import rasterization
+    from gsplat import rasterization  # type: ignore[import-not-found]
 
     inputs = (x.float() for x in (means, quats, scales, opacities, sh, camera_from_world, K.detach()))
     drawn, alpha, meta = rasterization(

@@ -67,8 +67,8 @@ def splats_of(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, s
     count, coefficients = sh.shape[:2]
     stride = sh.stride(0) if count > 1 else 3 * coefficients
     flat = sh.as_strided((max(count - 1, 0) * stride + 3 * coefficients if count else 0,), (1,))
-    arrays = (x.detach().contiguous().numpy() for x in (means, quats, scales, opacities))
-    return Splats(*arrays, flat.numpy(), stride, int(coefficients**0.5) - 1)
+    means_, quats_, scales_, opacities_ = (x.detach().contiguous().numpy() for x in (means, quats, scales, opacities))
+    return Splats(means_, quats_, scales_, opacities_, flat.numpy(), stride, int(coefficients**0.5) - 1)
 
 
 def stacked(arrays: list[np.ndarray]) -> Tensor:

@@ -3,7 +3,7 @@
 Both directions walk a tile's list from the nearest Gaussian on, and for each only through the blocks that it reaches.
 """
 
-import numpy as np
+import numpy as np  # noqa: I001 - lists of names are kept in rows
 from numba import float32, uint64
 
 from recon3d.core.jit import kernel, part

@@ -7,13 +7,15 @@ comparisons work between lanes; a scalar is spread over the lanes by `spread`.
 from __future__ import annotations
 
 import operator
+from typing import Any, ClassVar
 
 import llvmlite.ir as ir
 from numba import types
-from numba.core import cgutils
-from numba.core.extending import intrinsic, lower_builtin, models, register_model  # type: ignore[attr-defined]
+from numba.core import cgutils, extending
+from numba.core.extending import lower_builtin, models, register_model  # type: ignore[attr-defined]
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 
+intrinsic: Any = extending.intrinsic  # it takes away the first argument, which a type checker does not see
 WIDTH = 16
 FLAGS = ("contract", "nsz", "arcp")
 _FLOAT, _BIT = ir.FloatType(), ir.IntType(1)
@@ -48,9 +50,9 @@ class MaskModel(models.PrimitiveModel):
 def _binary(symbol, operand, result, emit) -> None:
     """Teach numba `operand symbol operand -> result`."""
 
-    @infer_global(symbol)
+    @infer_global(symbol)  # type: ignore[misc]
     class Typing(ConcreteTemplate):
-        cases = [signature(result, operand, operand)]
+        cases: ClassVar = [signature(result, operand, operand)]
 
     @lower_builtin(symbol, operand, operand)
     def lowering(context, builder, sig, args):
@@ -158,7 +160,7 @@ def magnitude(typingctx, x):
 def _halves(builder, a, b, width):
     """Fold two vectors that hold sums of `width` lanes each into one of half that: a's groups first, then b's."""
     kind = ir.VectorType(ir.IntType(32), WIDTH)
-    groups = [first for first in range(0, 2 * WIDTH, width)]
+    groups = range(0, 2 * WIDTH, width)
     low = [first + i for first in groups for i in range(width // 2)]
     high = [position + width // 2 for position in low]
     return builder.fadd(*(builder.shuffle_vector(a, b, ir.Constant(kind, half)) for half in (low, high)))

@@ -4,7 +4,7 @@ Geometry is computed in float64: one Gaussian at a time it costs no more than fl
 Vectors are tuples of three floats, which LLVM keeps in registers.
 """
 
-import numpy as np
+import numpy as np  # noqa: I001 - lists of names are kept in rows
 
 from recon3d.core.jit import kernel, part
 from recon3d.rendering.constants import ALPHA_MIN, EPS2D, EXTENT, FAR, MARGIN, NEAR, TILE

@@ -1,6 +1,6 @@
 """Gradients of `projection.project`: from sums over pixels to world Gaussians and the camera, for one camera."""
 
-import numpy as np
+import numpy as np  # noqa: I001 - lists of names are kept in rows
 
 from recon3d.core.jit import kernel, part
 from recon3d.rendering.cpu.harmonics import basis, basis_gradient
