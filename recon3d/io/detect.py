@@ -15,7 +15,7 @@ from recon3d.io.json_input import MAX_BYTES
 from recon3d.io.masks import FOLDER, find_mask, mask_folders
 from recon3d.io.transforms_json import read_transforms
 
-MODEL_PARTS = ("cameras", "images", "points3D")
+MODEL_PARTS = ("cameras", "images", "points3D")  # points may be missing
 REMEDY = "Give a folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json or a run's folder"
 
 
@@ -50,7 +50,7 @@ def detect(paths: Sequence[Path]) -> Found:
         return _found_video(path)
     if path.suffix.lower() == ".json":
         return _found_json(path)
-    if model_files(path.parent) and path.stem in (*MODEL_PARTS, "frames", "rigs") and path.suffix in (".bin", ".txt"):
+    if model_files(path.parent) and path.stem in MODEL_PARTS and path.suffix in (".bin", ".txt"):
         return _found_model(path.parent)
     photos.read_header(path)  # whatever its name says
     return _found_photos(path.parent, [path])
@@ -65,9 +65,8 @@ def model_files(folder: Path) -> tuple[Path, ...]:
     """The files of the COLMAP model in a folder, binary before text; none where there is no model."""
     for suffix in (".bin", ".txt"):
         files = [folder / (part + suffix) for part in MODEL_PARTS]
-        if all(file.is_file() for file in files):
-            extra = [folder / (part + suffix) for part in ("rigs", "frames")]
-            return tuple(files + [file for file in extra if file.is_file()])
+        if all(file.is_file() for file in files[:2]):
+            return tuple(file for file in files if file.is_file())
     return ()
 
 

@@ -1,9 +1,13 @@
 """Small photos and videos on disk for the tests of inputs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from recon3d.core.lens import Lens
+from recon3d.io.colmap_model import write_model
 
 
 def picture(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
@@ -45,3 +49,47 @@ def write_video(path: Path, frames: list[np.ndarray], rate: int = 10, rotation: 
         for packet in stream.encode():
             container.mux(packet)
     return path
+
+
+def turned(i: int) -> np.ndarray:
+    """A camera_from_world [4,4] of view i."""
+    pose = np.eye(4)
+    c, s = np.cos(0.1 * i), np.sin(0.1 * i)
+    pose[:3] = [[c, 0, s, 0.3 * i], [0, 1, 0, 0.1], [-s, 0, c, 2.0]]
+    return pose
+
+
+def write_cameras_json(path: Path, names: list[str], size: tuple[int, int] = (48, 64), **more) -> Path:
+    """A cameras.json, written by hand, of pictures of (height, width) `size`; `more` goes into every image."""
+    K = [[60.0, 0, size[1] / 2], [0, 60.0, size[0] / 2], [0, 0, 1]]
+    rows = [
+        {"name": n, "width": size[1], "height": size[0], "K": K, "camera_from_world": turned(i)[:3].tolist()} | more
+        for i, n in enumerate(names)
+    ]
+    path.write_text(json.dumps({"version": 1, "convention": "opencv", "unit": "arbitrary", "images": rows}))
+    return path
+
+
+def write_transforms_json(path: Path, names: list[str], size: tuple[int, int] = (48, 64), **more) -> Path:
+    """A transforms.json of pictures `names` beside it; `more` goes into every frame."""
+    opengl = np.diag([1.0, -1, -1, 1])
+    frames = [
+        {"file_path": n, "transform_matrix": (np.linalg.inv(turned(i)) @ opengl).tolist()} | more
+        for i, n in enumerate(names)
+    ]
+    head = {"fl_x": 60.0, "fl_y": 60.0, "cx": size[1] / 2, "cy": size[0] / 2, "w": size[1], "h": size[0]}
+    path.write_text(json.dumps(head | {"frames": frames}))
+    return path
+
+
+def write_colmap_model(folder: Path, names: list[str], size: tuple[int, int] = (48, 64)) -> Path:
+    """A COLMAP model of one SIMPLE_RADIAL camera with a point that the first two views see."""
+    folder.mkdir(parents=True)
+    seen = min(2, len(names))
+    write_model(
+        folder, names, [Lens("SIMPLE_RADIAL", (60.0, size[1] / 2, size[0] / 2, -0.05), *size)] * len(names),
+        np.zeros(len(names), int), np.stack([turned(i) for i in range(len(names))]), np.array([[0.1, 0.2, 3.0]]),
+        np.array([[1, 2, 3]], np.uint8), np.array([0.5]), np.arange(seen), np.zeros(seen, int),
+        np.full((seen, 2), 20.0),
+    )  # fmt: skip
+    return folder
