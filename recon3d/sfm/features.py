@@ -20,7 +20,7 @@ from recon3d.core.lens import Lens
 from recon3d.core.views import Views
 from recon3d.progress import Progress
 from recon3d.sfm.pycolmap import colmap
-from recon3d.sfm.settings import DEFAULT_FOCAL, FEATURE_SIZE, UNKNOWN_LENS, Settings
+from recon3d.sfm.settings import DEFAULT_FOCAL, FEATURE_SIZE, UNKNOWN_LENS, Matching
 
 # View index -> its upright picture, grey uint8, of `feature_size`, and where it may be used (bool; None: everywhere).
 Pictures = Callable[[int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]
@@ -74,7 +74,7 @@ def cameras_of(views: Views) -> tuple[Camera, ...]:
 
 
 def extract(
-    views: Views, pictures: Pictures, settings: Settings, threads: int, database: Path, progress: Progress
+    views: Views, pictures: Pictures, settings: Matching, threads: int, database: Path, progress: Progress
 ) -> tuple[int, ...]:
     """Write cameras, images and features into a new database; returns the number of features of every view.
 
@@ -117,7 +117,7 @@ def _write_cameras(file, cameras: tuple[Camera, ...]) -> None:
 
 
 def _extracted(
-    views: Views, pictures: Pictures, settings: Settings, threads: int
+    views: Views, pictures: Pictures, settings: Matching, threads: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Keypoints (xy) and descriptors of every view in order; at most `threads` + 1 pictures are in memory."""
     options = colmap.FeatureExtractionOptions()

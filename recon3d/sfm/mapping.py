@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +17,12 @@ from recon3d.core.shapes import check_shapes
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.progress import Progress
-from recon3d.sfm.features import Pictures, cameras_of, extract
-from recon3d.sfm.matching import match, pairs_to_match, read_matches
-from recon3d.sfm.models import Model, incremental_models, pipeline_options
-from recon3d.sfm.settings import DEFAULT, MIN_MATCHES
+from recon3d.sfm.attempts import Attempt, attempt
+from recon3d.sfm.features import Pictures
+from recon3d.sfm.given_cameras import register_to_given
+from recon3d.sfm.matching import REMEDY, Matcher
+from recon3d.sfm.models import Model
+from recon3d.sfm.settings import ATTEMPTS, DEFAULT, ENOUGH
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Mapping:
     track_view: Annotated[Tensor, "M"]  # int64, index into `registered`
     track_point: Annotated[Tensor, "M"]  # int64, index into `points`
     track_xy: Annotated[Tensor, "M 2"]  # float64, pixels of the full-size photo as taken (distorted)
-    settings: str  # "default", "few views" or "known cameras"
+    settings: str  # "default", "relaxed", "few views" or "known cameras"
     why: str  # one line: why these settings
     repeatable: bool  # the same input and seed give the same bits
     acceptance: dict[str, Any] = field(default_factory=dict)  # what the acceptance test measured, with its limits
+    disagreement: dict[str, Any] = field(default_factory=dict)  # how far given cameras are from the photos
 
     def __post_init__(self) -> None:
         check_shapes(self)
@@ -51,52 +54,83 @@ def geometry(
     seed: int | None = None,
     progress: Progress | None = None,
     where: str = "photos",
+    sequence: bool = False,
 ) -> Mapping:
     """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features.
 
-    With a seed everything runs on one thread and repeats bit for bit (COLMAP's sums depend on the number of threads).
+    Given poses and lenses are held exactly, and the other views are registered to them; without any, settings are tried
+    in turn until one registers enough. A `sequence` is matched in its order. With a seed everything runs on one thread
+    and repeats bit for bit (COLMAP's sums depend on the number of threads).
     Raises InputError at `where` when there is nothing to match, no overlap, or no model that can be believed.
     """
     progress = progress or Progress()
     threads = 1 if seed is not None else os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
-        database = Path(folder) / "default.db"
-        counts = extract(views, pictures, DEFAULT, threads, database, progress)
-        if max(counts) < MIN_MATCHES:
-            raise InputError(where, f"nothing to match: no image has more than {max(counts)} features", REMEDY)
-        pairs = pairs_to_match(len(views))
-        match(database, pairs, DEFAULT, threads, seed or 0, progress)
-        overlapping = sum(len(m.verified) >= MIN_MATCHES for m in read_matches(database))
-        if overlapping == 0:
-            what = f"no two images overlap: 0 of {len(pairs)} pairs have more than {MIN_MATCHES} matches"
-            raise InputError(where, what, REMEDY)
-        options = pipeline_options(cameras_of(views), DEFAULT, threads, seed or 0)
-        models = incremental_models(database, len(views), options, progress)
-        if not models:
-            what = (
-                f"no camera could be found: {overlapping} of {len(pairs)} pairs of images overlap, too little to start"
-            )
-            raise InputError(where, what, REMEDY)
-    return mapping_of(models[0], views, DEFAULT.name, "", seed is not None)
+        matched = Matcher(views, pictures, sequence, threads, seed or 0, Path(folder), where, progress)
+        if views.pose_known.any():
+            model, disagreement = register_to_given(matched(DEFAULT.matching), views, threads, seed or 0, where, progress)
+            found = mapping_of(model, views, "known cameras", "cameras were given", seed is not None)
+            return replace(found, disagreement=disagreement)
+        tried = try_in_turn(matched, views, threads, seed or 0, progress)
+    chosen = max((a for a in tried if a.model is not None), key=views_then_agreement, default=None)
+    if chosen is None or chosen.model is None or chosen.measured is None:
+        reasons = "; ".join(f"with {a.settings.name} settings {a.refused}" for a in tried)
+        raise InputError(where, f"no cameras can be believed: {reasons}", REMEDY)
+    found = mapping_of(chosen.model, views, chosen.settings.name, why(chosen, tried), seed is not None)
+    return replace(found, acceptance=chosen.measured.report())
 
 
-REMEDY = "Take photos with more overlap, or give cameras with --cameras"
+def try_in_turn(matched: Matcher, views: Views, threads: int, seed: int, progress: Progress) -> list[Attempt]:
+    """Attempts with settings after settings, until a believed model holds 90 % of the views."""
+    tried: list[Attempt] = []
+    for settings in ATTEMPTS:
+        if tried and len(views) > settings.views_up_to:
+            continue
+        if tried:
+            progress.note(f"{outcome(tried[-1], len(views))}: trying {settings.name} settings ({settings.about})")
+        tried.append(attempt(matched(settings.matching), views, settings, threads, seed, progress))
+        if tried[-1].model is not None and len(tried[-1].model.views) >= ENOUGH * len(views):
+            break
+    return tried
+
+
+def views_then_agreement(tried: Attempt) -> tuple[int, float]:
+    """The better of two believed models has more views, then more agreeing held-back matches."""
+    return (0, 0.0) if tried.model is None or tried.measured is None else (len(tried.model.views), tried.measured.agreement)
+
+
+def outcome(tried: Attempt, count: int) -> str:
+    """What an attempt came to, in words."""
+    if tried.model is None:
+        return f"{tried.settings.name} settings gave no cameras that can be believed ({tried.refused})"
+    return f"{tried.settings.name} settings registered {len(tried.model.views)} of {count} images"
+
+
+def why(chosen: Attempt, tried: list[Attempt]) -> str:
+    """One line: why these settings."""
+    others = [outcome(a, 0 if a.measured is None else a.measured.of) for a in tried if a is not chosen]
+    return "; ".join(others) if others else f"{chosen.settings.name} settings registered enough"
 
 
 def mapping_of(model: Model, views: Views, settings: str, why: str, repeatable: bool) -> Mapping:
-    """A model in the pixels of full-size photos; lenses that were given come out as they came in."""
+    """A model in the pixels of full-size photos; lenses and poses that were given come out as they came in."""
     lenses, scales = [], []
     for view, lens in zip(model.views, model.lenses, strict=True):
         height, width = (int(x) for x in views.photo_sizes[view])
         given = views.lenses[view]
         lenses.append(given if given is not None else lens.resized(height, width))
         scales.append((width / lens.width, height / lens.height))
+    camera_from_world = torch.from_numpy(model.camera_from_world.copy())
+    if views.known_camera_from_world is not None:
+        rows = torch.tensor(model.views)
+        given = views.pose_known[rows]
+        camera_from_world[given] = views.known_camera_from_world[rows][given].double()
     photo_from_picture = np.array(scales)[model.view]
     errors = np.bincount(model.point, photo_from_picture.mean(1), len(model.points)) * model.errors
     errors /= np.maximum(np.bincount(model.point, minlength=len(model.points)), 1)
     return Mapping(
         registered=model.views,
-        camera_from_world=torch.from_numpy(model.camera_from_world),
+        camera_from_world=camera_from_world,
         lenses=tuple(lenses),
         points=torch.from_numpy(model.points),
         errors=torch.from_numpy(errors),

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import numpy as np
 
+from recon3d.core.views import Views
+from recon3d.errors import InputError
 from recon3d.progress import Progress
-from recon3d.sfm.features import image_id, image_name
+from recon3d.sfm.features import Pictures, extract, image_id, image_name
 from recon3d.sfm.pycolmap import colmap
-from recon3d.sfm.settings import MIN_MATCHES, Settings
+from recon3d.sfm.settings import MIN_MATCHES, Matching
 
 EXHAUSTIVE_UP_TO = 60  # photos; above, time grows too fast: 60 photos are 1770 pairs
 OVERLAP = 10  # neighbours on either side that are matched in a sequence
@@ -29,13 +31,46 @@ class PairMatches:
     verified: Annotated[np.ndarray, "V 2"]  # that agree with one epipolar geometry or homography
 
 
-def pairs_to_match(count: int) -> list[tuple[int, int]]:
+REMEDY = "Take photos with more overlap, or give cameras with --cameras"
+
+
+class Matcher:
+    """Databases of features and matches of one set of views, each made when it is first asked for."""
+
+    def __init__(
+        self, views: Views, pictures: Pictures, sequence: bool, threads: int, seed: int, folder: Path, where: str,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        self.views, self.pictures, self.where, self.progress = views, pictures, where, progress
+        self.threads, self.seed, self.folder = threads, seed, folder
+        self.pairs = pairs_to_match(len(views), sequence)
+        self._made: dict[Matching, Path] = {}
+
+    def __call__(self, settings: Matching) -> Path:
+        """The database for these settings. Raises InputError where there is nothing to match, or no overlap."""
+        if settings not in self._made:
+            self._made[settings] = self._matched(settings, self.folder / f"{len(self._made)}.db")
+        return self._made[settings]
+
+    def _matched(self, settings: Matching, database: Path) -> Path:
+        counts = extract(self.views, self.pictures, settings, self.threads, database, self.progress)
+        if max(counts) < MIN_MATCHES:
+            what = f"nothing to match: no image has more than {max(counts)} features"
+            raise InputError(self.where, what, REMEDY)
+        match(database, self.pairs, settings, self.threads, self.seed, self.progress)
+        if not any(len(m.verified) >= MIN_MATCHES for m in read_matches(database)):
+            what = f"no two images overlap: 0 of {len(self.pairs)} pairs have more than {MIN_MATCHES} matches"
+            raise InputError(self.where, what, REMEDY)
+        return database
+
+
+def pairs_to_match(count: int, sequence: bool = False) -> list[tuple[int, int]]:
     """Pairs (i < j) of `count` views in the order of capture, sorted.
 
-    Up to 60: all. Above: the 10 next ones and those 16, 32, 64, ... away (COLMAP's sequential matching with quadratic
-    overlap), and, to close loops, all pairs of 40 evenly spread keyframes.
+    Up to 60 photos: all. Above, and in a `sequence` (video): the 10 next ones and those 16, 32, 64, ... away (COLMAP's
+    sequential matching with quadratic overlap), and, to close loops, all pairs of 40 evenly spread keyframes.
     """
-    if count <= EXHAUSTIVE_UP_TO:
+    if count <= EXHAUSTIVE_UP_TO and not sequence:
         return [(i, j) for i in range(count) for j in range(i + 1, count)]
     steps = list(range(1, OVERLAP + 1)) + [2**k for k in range(4, count.bit_length())]
     pairs = {(i, i + step) for i in range(count) for step in steps if i + step < count}
@@ -45,7 +80,7 @@ def pairs_to_match(count: int) -> list[tuple[int, int]]:
 
 
 def match(
-    database: Path, pairs: list[tuple[int, int]], settings: Settings, threads: int, seed: int, progress: Progress
+    database: Path, pairs: list[tuple[int, int]], settings: Matching, threads: int, seed: int, progress: Progress
 ) -> None:
     """Match and verify pairs of views; the matches go into the database."""
     options = colmap.FeatureMatchingOptions()
@@ -78,6 +113,15 @@ def read_matches(database: Path) -> list[PairMatches]:
     finally:
         file.close()
     return found
+
+
+def read_keypoints(database: Path, views: int) -> list[Annotated[np.ndarray, "F 2"]]:
+    """Where the features of every view are, pixels of its feature picture."""
+    file = colmap.Database.open(database)
+    try:
+        return [np.asarray(file.read_keypoints(image_id(v)), np.float64)[:, :2] for v in range(views)]
+    finally:
+        file.close()
 
 
 def _pairs(matches) -> Annotated[np.ndarray, "M 2"]:

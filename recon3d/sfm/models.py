@@ -1,8 +1,10 @@
-"""COLMAP's incremental mapper on a database of matches, and its model as arrays."""
+"""COLMAP's incremental mapper and triangulation on a database of matches, and its model as arrays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +12,11 @@ import numpy as np
 
 from recon3d.core.lens import Lens
 from recon3d.progress import Progress
-from recon3d.sfm.features import Camera, image_id
+from recon3d.sfm.features import Camera, colmap_camera, image_id, image_name
 from recon3d.sfm.pycolmap import colmap
 from recon3d.sfm.settings import MIN_MATCHES, Settings
+
+Poses = Mapping[int, Annotated[np.ndarray, "4 4"]]  # camera_from_world of views
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,41 @@ def pipeline_options(cameras: tuple[Camera, ...], settings: Settings, threads: i
     options.min_num_matches = MIN_MATCHES
     options.extract_colors = False
     options.constant_cameras = {number for number, camera in enumerate(cameras, 1) if camera.known}
+    options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = settings.refine_distortion
     options.mapper.num_threads, options.mapper.random_seed = threads, seed
     options.mapper.init_min_num_inliers = settings.init_min_num_inliers
     options.mapper.init_min_tri_angle = settings.init_min_tri_angle
     options.mapper.abs_pose_min_num_inliers = settings.abs_pose_min_num_inliers
     options.mapper.filter_min_tri_angle = settings.filter_min_tri_angle
     options.triangulation.min_angle = settings.filter_min_tri_angle
+    options.triangulation.ignore_two_view_tracks = not settings.two_view_tracks
     options.triangulation.random_seed = seed
     return options
 
 
-def incremental_models(database: Path, count: int, options, progress: Progress) -> list[Model]:
-    """All models that the mapper finds, the largest (by views, then observations) first."""
+def starting_at(focal: float, cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+    """The cameras whose focal length nothing tells, starting at `focal` times their longest side."""
+
+    def start(camera: Camera) -> Camera:
+        lens = camera.lens
+        params = (focal * max(lens.height, lens.width), *lens.params[1:])
+        return camera if camera.focal_known else replace(camera, lens=replace(lens, params=params))
+
+    return tuple(start(camera) for camera in cameras)
+
+
+def write_lenses(database: Path, cameras: tuple[Camera, ...]) -> None:
+    """Replace the lenses of a database's cameras."""
+    file = colmap.Database.open(database)
+    try:
+        for number, camera in enumerate(cameras, 1):
+            file.update_camera(colmap_camera(camera, number))
+    finally:
+        file.close()
+
+
+def incremental_models(database: Path, count: int, options, progress: Progress, start: Path | None = None) -> list[Model]:
+    """All models that the mapper finds, the largest (by views, then observations) first; `start`: a model to extend."""
     colmap.set_random_seed(options.random_seed)
     registered = 2
 
@@ -57,9 +84,37 @@ def incremental_models(database: Path, count: int, options, progress: Progress) 
         registered += 1
         progress.advance(min(registered, count), count, "mapping")
 
-    found = colmap.incremental_mapping(database, database.parent, database.parent, options, next_image_callback=advance)
+    with tempfile.TemporaryDirectory(dir=database.parent) as written:
+        found = colmap.incremental_mapping(
+            database, database.parent, written, options, "" if start is None else start, next_image_callback=advance
+        )
     models = [model_of(reconstruction) for reconstruction in found.values()]
     return sorted(models, key=lambda m: (-len(m.views), -len(m.view)))
+
+
+def triangulated(database: Path, cameras: tuple[Camera, ...], poses: Poses, options, folder: Path) -> Model:
+    """Points of all matches of views with known camera_from_world, poses and lenses held; written to `folder` too."""
+    colmap.set_random_seed(options.random_seed)
+    posed = colmap.Reconstruction()
+    for number, camera in enumerate(cameras, 1):
+        posed.add_camera_with_trivial_rig(colmap_camera(camera, number))
+    owner = {view: number for number, camera in enumerate(cameras, 1) for view in camera.views}
+    for view, camera_from_world in sorted(poses.items()):
+        image = colmap.Image(name=image_name(view), camera_id=owner[view], image_id=image_id(view))
+        posed.add_image_with_trivial_frame(image, colmap.Rigid3d(camera_from_world[:3]))
+    folder.mkdir(exist_ok=True)
+    return model_of(colmap.triangulate_points(posed, database, database.parent, folder, True, options, False))
+
+
+def with_lenses(cameras: tuple[Camera, ...], model: Model) -> tuple[Camera, ...]:
+    """The cameras with the lenses that a model found for them."""
+    lens = dict(zip(model.views, model.lenses, strict=True))
+    return tuple(replace(c, lens=next((lens[v] for v in c.views if v in lens), c.lens)) for c in cameras)
+
+
+def poses_of(model: Model) -> Poses:
+    """camera_from_world of every registered view."""
+    return dict(zip(model.views, model.camera_from_world, strict=True))
 
 
 def model_of(reconstruction) -> Model:
@@ -85,6 +140,21 @@ def model_of(reconstruction) -> Model:
         tuple(number - image_id(0) for number in ids), camera_from_world, tuple(lenses),
         np.array([p.xyz for p in points]).reshape(-1, 3), np.array([p.error for p in points]),
         np.array(view, np.int64), np.array(point, np.int64), np.array(feature, np.int64), np.array(xy).reshape(-1, 2),
+    )  # fmt: skip
+
+
+def only_views(model: Model, views: Sequence[int]) -> Model:
+    """The model without its other views, and without points that fewer than two of these see."""
+    kept_views = [model.views.index(view) for view in views]
+    number = np.full(len(model.views), -1, np.int64)
+    number[kept_views] = np.arange(len(kept_views))
+    stays = number[model.view] >= 0
+    enough = np.bincount(model.point[stays], minlength=len(model.points)) >= 2
+    stays &= enough[model.point]
+    return Model(
+        tuple(views), model.camera_from_world[kept_views], tuple(model.lenses[i] for i in kept_views),
+        model.points[enough], model.errors[enough], number[model.view[stays]],
+        (np.cumsum(enough) - 1)[model.point[stays]], model.feature[stays], model.xy[stays],
     )  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""One attempt to find cameras with given settings: a model from four fifths of the tracks, tested by the rest, completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recon3d.core.views import Views
+from recon3d.progress import Progress
+from recon3d.sfm.acceptance import Measured, measure, refusal, unbelieved_views
+from recon3d.sfm.features import Camera, cameras_of, image_name
+from recon3d.sfm.held_back import ViewMatches, hold_back
+from recon3d.sfm.models import (
+    Model,
+    incremental_models,
+    only_views,
+    pipeline_options,
+    poses_of,
+    starting_at,
+    triangulated,
+    with_lenses,
+    write_lenses,
+)
+from recon3d.sfm.settings import Settings
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What one attempt came to: a model that is believed, or why there is none."""
+
+    settings: Settings
+    model: Model | None  # completed with the held-back matches
+    measured: Measured | None  # of the model before it saw them; None where the mapper found nothing
+    refused: str | None  # the first reason against it
+
+
+def attempt(database: Path, views: Views, settings: Settings, threads: int, seed: int, progress: Progress) -> Attempt:
+    """Map a database of matches, believe or refuse the model, and complete it with the matches held back."""
+    cameras, reduced = cameras_of(views), database.with_suffix(".reduced.db")
+    held = hold_back(database, reduced, len(views), seed)
+    options = pipeline_options(cameras, settings, threads, seed)
+    found = []
+    for start in settings.focal_starts if not all(c.focal_known for c in cameras) else settings.focal_starts[:1]:
+        started = starting_at(start, cameras)
+        write_lenses(reduced, started)
+        for model in incremental_models(reduced, len(views), options, progress)[:1]:
+            kept = only_views(model, sorted(set(model.views) - set(unbelieved_views(model, held))))
+            found.append((kept, measure(kept, held, len(views), estimated_lenses(views))))
+    if not found:
+        return Attempt(settings, None, None, "the mapper found no pair of images to start with")
+    model, measured = max(found, key=lambda f: (refusal(f[1]) is None, f[1].views, f[1].agreement))
+    refused = refusal(measured)
+    if refused is None:
+        model = completed(database, views, cameras, model, held, options, progress)
+    return Attempt(settings, None if refused else model, measured, refused)
+
+
+def completed(
+    database: Path, views: Views, cameras: tuple[Camera, ...], model: Model, held: ViewMatches, options,
+    progress: Progress,
+) -> Model:  # fmt: skip
+    """A believed model with the points of all matches, adjusted once more.
+
+    Should the last adjustment lead away from what was believed, the model keeps the cameras that it had.
+    """
+    folder = database.with_suffix(".posed")
+    same = triangulated(database, with_lenses(cameras, model), poses_of(model), options, folder)
+    options.image_names = [image_name(view) for view in model.views]
+    adjusted = incremental_models(database, len(model.views), options, progress, folder)
+    options.image_names = []
+    if adjusted and adjusted[0].views == model.views:
+        after = measure(adjusted[0], held, len(views), estimated_lenses(views))
+        if refusal(after) is None:
+            return adjusted[0]
+    return same
+
+
+def estimated_lenses(views: Views) -> np.ndarray:
+    """bool [N]: whose focal length nothing tells but the photos."""
+    pairs = zip(views.lenses, views.focal_priors, strict=True)
+    return np.array([lens is None and prior is None for lens, prior in pairs])

@@ -1,0 +1,181 @@
+"""Given cameras: held exactly, other views registered to them; and how far they are from what the photos say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.progress import Progress
+from recon3d.sfm.acceptance import unbelieved_views
+from recon3d.sfm.features import Camera, cameras_of, image_name
+from recon3d.sfm.held_back import ViewMatches, hold_back, view_matches
+from recon3d.sfm.matching import read_keypoints, read_matches
+from recon3d.sfm.models import Model, Poses, incremental_models, pipeline_options, starting_at, triangulated
+from recon3d.sfm.settings import RELAXED
+
+DISAGREES = 3.0  # pixels of the feature picture: median epipolar error above which it is said (published poses: under 1)
+AGREES = 4.0  # pixels within which a match agrees with the given cameras
+HOPELESS = 0.25  # share of matches that agree, below which nothing can be triangulated with the given cameras
+FOCALS = tuple(np.geomspace(0.35, 3.0, 44).tolist())  # of the longest side, tried where only the pose is given
+
+_flip = np.diag([1.0, -1.0, -1.0, 1.0])
+# Mistakes that are made with cameras, and what undoes each.
+MISTAKES = {
+    "the matrices are inverse: they map cameras into the world": np.linalg.inv,
+    "the y and z axes of the cameras are flipped (OpenGL's)": lambda given: _flip @ given,
+    "the matrices are inverse, and their y and z axes flipped (OpenGL's camera-to-world)": lambda given: (
+        _flip @ np.linalg.inv(given)
+    ),
+}
+
+
+def register_to_given(
+    database: Path, views: Views, threads: int, seed: int, where: str, progress: Progress
+) -> tuple[Model, dict[str, Any]]:
+    """A model of all views with a given pose and of those that register to them, and how far the photos disagree.
+
+    Raises InputError at `where` where hardly a match agrees with the given cameras.
+    """
+    poses = given_poses(views)
+    matches = view_matches([p for p in read_matches(database) if len(p.verified)], read_keypoints(database, len(views)))
+    cameras = with_best_focal(cameras_of(views), matches, poses)
+    disagreement = disagreement_of(matches, cameras, poses, views)
+    refuse_hopeless(disagreement, where)
+    if disagreement.get("median_pixels", 0.0) > disagreement.get("limit_pixels", np.inf):
+        progress.note(in_words(disagreement))
+    options = pipeline_options(cameras, RELAXED, threads, seed)
+    options.fix_existing_frames = options.mapper.fix_existing_frames = True
+    model = triangulated(database, cameras, poses, options, database.with_suffix(".posed"))
+    if len(poses) < len(views) or not all(camera.known for camera in cameras):
+        believed = registering(database, cameras, poses, len(views), options, progress)
+        options.image_names = [image_name(view) for view in sorted(believed | set(poses))]
+        extended = incremental_models(database, len(views), options, progress, database.with_suffix(".posed"))
+        model = extended[0] if extended else model
+    return with_all_given(model, cameras, poses), disagreement
+
+
+def given_poses(views: Views) -> Poses:
+    """camera_from_world of the views that have one."""
+    known = views.known_camera_from_world
+    if known is None:
+        return {}
+    return {i: known[i].double().numpy() for i in views.pose_known.nonzero()[:, 0].tolist()}
+
+
+def registering(
+    database: Path, cameras: tuple[Camera, ...], poses: Poses, count: int, options, progress: Progress
+) -> set[int]:
+    """Views without a given pose that register, and that matches held back from that agree with."""
+    reduced = database.with_suffix(".reduced.db")
+    held = hold_back(database, reduced, count, options.random_seed)
+    folder = database.with_suffix(".given")
+    triangulated(reduced, cameras, poses, options, folder)
+    for model in incremental_models(reduced, count, options, progress, folder)[:1]:
+        return set(model.views) - set(poses) - set(unbelieved_views(model, held))
+    return set()
+
+
+def with_all_given(model: Model, cameras: tuple[Camera, ...], poses: Poses) -> Model:
+    """The model with the given poses to the bit, and with given views that COLMAP left out for seeing nothing."""
+    found = dict(zip(model.views, model.camera_from_world, strict=True)) | dict(poses)
+    lens = {view: camera.lens for camera in cameras for view in camera.views}
+    lens |= dict(zip(model.views, model.lenses, strict=True))
+    views = tuple(sorted(found))
+    number = np.array([views.index(view) for view in model.views], np.int64)
+    return replace(
+        model,
+        views=views,
+        camera_from_world=np.stack([found[view] for view in views]),
+        lenses=tuple(lens[view] for view in views),
+        view=number[model.view],
+    )
+
+
+def disagreement_of(
+    matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses, views: Views
+) -> dict[str, Any]:
+    """How far verified matches of views with given poses are from their epipolar lines, in photo pixels; {} without any.
+
+    `explanation` is the usual mistake that brings the median under the limit, where the given cameras are above it.
+    """
+    scale = {view: int(views.photo_sizes[view, 1]) / camera.lens.width for camera in cameras for view in camera.views}
+    errors, pixels = epipolar_errors(matches, cameras, poses)
+    if not len(errors):
+        return {}
+    to_photo = np.array([scale[view] for view in matches.first[pixels].tolist()])
+    undone = {}
+    if np.median(errors) > DISAGREES:
+        for mistake, undo in MISTAKES.items():
+            mended, _ = epipolar_errors(matches, cameras, {view: undo(pose) for view, pose in poses.items()})
+            undone[mistake] = float(np.median(mended * to_photo))
+    limit = DISAGREES * float(np.median(to_photo))
+    best = min(undone, key=lambda mistake: undone[mistake], default=None)
+    fits = best is not None and undone[best] < min(limit, float(np.median(errors * to_photo)) / 4)
+    return {
+        "median_pixels": float(np.median(errors * to_photo)),
+        "limit_pixels": limit,
+        "matches": len(errors),
+        "agreeing": float((errors < AGREES).mean()),
+        "explanation": best if fits else None,
+        "explained_median_pixels": undone[best] if fits and best is not None else None,
+    }
+
+
+def refuse_hopeless(disagreement: dict[str, Any], where: str) -> None:
+    """Raise InputError where so few matches agree with the given cameras that they give no points."""
+    if not disagreement or disagreement["agreeing"] >= HOPELESS:
+        return
+    what = f"only {disagreement['agreeing']:.0%} of the matches could be triangulated: {in_words(disagreement)}"
+    mend = "Mend the cameras" if disagreement["explanation"] else "Check that they belong to these photos"
+    raise InputError(where, what, f"{mend}, or leave --cameras out")
+
+
+def in_words(disagreement: dict[str, Any]) -> str:
+    """One line for the user."""
+    line = f"the given cameras are {disagreement['median_pixels']:.1f} pixels (median) from what the photos show"
+    if disagreement["explanation"] is None:
+        return line + "; neither inverse matrices nor flipped axes explain it"
+    return f"{line}; {disagreement['explanation']} would leave {disagreement['explained_median_pixels']:.1f}"
+
+
+def with_best_focal(cameras: tuple[Camera, ...], matches: ViewMatches, poses: Poses) -> tuple[Camera, ...]:
+    """The cameras, unknown focal lengths set to that of FOCALS by which matches lie nearest to their epipolar lines."""
+    if all(camera.focal_known for camera in cameras):
+        return cameras
+    tried = [starting_at(focal, cameras) for focal in FOCALS]
+    medians = [float(np.median(epipolar_errors(matches, t, poses)[0])) if len(matches) else 0.0 for t in tried]
+    return tried[int(np.nanargmin(medians))] if np.isfinite(medians).any() else cameras
+
+
+def epipolar_errors(
+    matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses
+) -> tuple[Annotated[np.ndarray, "E"], Annotated[np.ndarray, "E"]]:
+    """Sampson distances in pixels of the feature pictures, and which of the matches: those of two posed views.
+
+    Sampson distance: Hartley & Zisserman 2004, eq. 11.9. Pairs without a baseline have no epipolar line: left out.
+    """
+    lens = {view: camera.lens for camera in cameras for view in camera.views}
+    errors, rows = [], []
+    for i, j in sorted(set(zip(matches.first.tolist(), matches.second.tolist(), strict=True))):
+        if i not in poses or j not in poses:
+            continue
+        relative = poses[j] @ np.linalg.inv(poses[i])
+        x, y, z = relative[:3, 3]
+        essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ relative[:3, :3]
+        of_pair = np.flatnonzero((matches.first == i) & (matches.second == j))
+        a, b = lens[i].rays_of_pixels(matches.xy_first[of_pair]), lens[j].rays_of_pixels(matches.xy_second[of_pair])
+        lines_b = np.column_stack([a, np.ones(len(a))]) @ essential.T
+        lines_a = np.column_stack([b, np.ones(len(b))]) @ essential
+        away = (lines_b[:, :2] * b).sum(1) + lines_b[:, 2]
+        slope = np.sqrt((lines_a[:, :2] ** 2).sum(1) + (lines_b[:, :2] ** 2).sum(1))
+        known = np.isfinite(away) & (slope > 1e-12)
+        focal = np.sqrt(lens[i].param("fx") * lens[j].param("fx"))
+        errors.append(focal * np.abs(away[known]) / slope[known])
+        rows.append(of_pair[known])
+    none = [np.zeros(0)]
+    return np.concatenate(errors or none), np.concatenate(rows or none).astype(np.int64)
