@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from recon3d.core.lens import Lens, undistorted
+from recon3d.core.lens import Lens, undistorted, undistortion_map
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.detect import detect
 from recon3d.io.load import load_views
 from recon3d.io.photos import pictures
-from recon3d.io.undistortion import undistorted_mask, undistorted_photo, undistorted_views
+from recon3d.io.undistortion import _strip_map, undistorted_mask, undistorted_photo, undistorted_views
 from tests.io.input_files import save
 
 HEIGHT, WIDTH = 300, 400
@@ -129,3 +129,15 @@ def test_a_lens_that_sees_too_wide_is_refused_by_name(tmp_path):
 def test_features_are_not_taken_from_undistorted_views(tmp_path):
     with pytest.raises(ValueError, match="undistorted"):
         pictures(undistorted_views(views_of(tmp_path, PINHOLE, 100), 100))
+
+
+@pytest.mark.parametrize("name", LENSES)
+@pytest.mark.parametrize("size", [(300, 400), (75, 100), (129, 172)])
+def test_the_map_between_nodes_is_the_exact_one_to_a_thirtieth_of_a_pixel(name, size):
+    lens = LENSES[name]
+    pinhole, scale = undistorted(lens), np.array([size[1] / WIDTH, size[0] / HEIGHT])
+    exact = undistortion_map(lens, pinhole, np.diag([1 / scale[0], 1 / scale[1], 1]), *size) * scale - 0.5
+    for top in (0, 37):
+        found = _strip_map(lens, pinhole, size, top, 30)
+        assert found.shape == (2, 30, size[1]) and found.dtype == np.float32
+        assert np.abs(found.transpose(1, 2, 0) - exact[top : top + 30]).max() < 0.035
