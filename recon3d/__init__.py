@@ -1,3 +1,21 @@
 """recon3d: photos or a video to a 3D scene, in one command. The public API is loaded lazily, so that importing is quick."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recon3d.pipeline.api import load_scene, load_views, reconstruct, render, save
+
 __version__ = "0.1.0"
+__all__ = ["load_scene", "load_views", "reconstruct", "render", "save"]
+
+
+def __getattr__(name: str):
+    if name not in __all__:
+        raise AttributeError(f"module 'recon3d' has no attribute '{name}'")
+    from recon3d.pipeline import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

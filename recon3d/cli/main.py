@@ -1,0 +1,71 @@
+"""`recon3d COMMAND ...`: finds the command's file, runs it, and turns what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+
+from recon3d import __version__
+from recon3d.errors import InputError
+
+# Command -> (module with a function main(arguments: list[str]) -> None, what it does). In the order of the help page.
+COMMANDS = {
+    "run": ("recon3d.cli.run", "photos, a video or a posed folder to a scene: recon3d run photos/ --out scene.ply"),
+    "render": (
+        "recon3d.cli.render",
+        "a scene to pictures or a film: recon3d render scene.ply --cameras cameras.json --out renders/",
+    ),
+    "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),
+}
+ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"
+
+
+def help_page() -> str:
+    rows = "\n".join(f"  {name:8} {about}" for name, (_, about) in COMMANDS.items())
+    return f"""usage: recon3d COMMAND ...
+
+Photos or a video to a 3D scene, on any machine.
+
+{rows}
+
+recon3d COMMAND --help tells about one of them; recon3d --version the version."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script: ends the process with 0, 2 for what the user can mend, 1 for a bug of ours, 130 for Ctrl-C."""
+    sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
+
+
+def outcome(arguments: list[str]) -> int:
+    try:
+        dispatch(arguments)
+    except InputError as error:
+        print(f"recon3d: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("recon3d: interrupted, nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:
+        traceback.print_exc()
+        print(
+            f"recon3d: this is a bug in recon3d {__version__}. Please report the lines above: {ISSUES}", file=sys.stderr
+        )
+        return 1
+    return 0
+
+
+def dispatch(arguments: list[str]) -> None:
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        print(help_page())
+    elif first == "--version":
+        print(f"recon3d {__version__}")
+    elif first in COMMANDS:
+        importlib.import_module(COMMANDS[first][0]).main(arguments[1:])
+    else:
+        raise InputError("command line", f"'{first}' is no command", f"The commands are {', '.join(COMMANDS)}")

@@ -1,0 +1,50 @@
+"""A command's options from its frozen dataclass, by tyro; a wrong value becomes the one line that every error is."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from typing import TypeVar
+
+import tyro
+
+from recon3d.errors import InputError
+
+Options = TypeVar("Options")
+
+
+def parse(options: type[Options], command: str, arguments: list[str], about: str) -> Options:
+    """The options given in `arguments`. Prints help and exits for --help; raises InputError for anything wrong."""
+    told = io.StringIO()
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(options, args=arguments, prog=f"recon3d {command}", description=about, config=config)
+    except SystemExit as stop:
+        if stop.code:
+            raise InputError(
+                f"recon3d {command}", one_line(told.getvalue()), f"recon3d {command} --help lists the flags"
+            ) from None
+        sys.exit(0)
+
+
+def one_line(box: str) -> str:
+    """The sentences of tyro's box, without its frame, its title, its pointer to the help page and the help texts in it."""
+    text = []
+    for row in box.splitlines():
+        row = re.sub(r"[│╭╮╰╯]", "", row).strip()
+        if row.startswith("─"):
+            if text:
+                break
+            continue
+        if row and (
+            not text
+            or not text[0].endswith(":")
+            or row.startswith("-")
+            or row.split()[0].isupper()
+            or row.endswith(":")
+        ):
+            text.append(row)
+    return " ".join(text) or "the arguments are not understood"

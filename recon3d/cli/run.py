@@ -1,0 +1,67 @@
+"""`recon3d run`: photos to a scene."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from recon3d.cli.options import parse
+from recon3d.cli.screen import listening, table
+from recon3d.pipeline.request import Request
+from recon3d.pipeline.run import Output, run
+from recon3d.progress import Progress
+
+ABOUT = "Photos, a video, or a folder with known cameras to a 3D scene of Gaussian splats."
+
+
+@dataclass(frozen=True)
+class Options:
+    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT")]
+    """A folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json, or a finished run folder."""
+    request: Request
+    out: Path
+    """scene.ply (with scene.report.json beside it), or a folder for photos, cameras, splats and renders."""
+    overwrite: bool = False
+    """Replace what is there."""
+    resume: bool = False
+    """Go on from the last finished stage of a run that was cut off."""
+    json: bool = False
+    """Print the report as JSON on stdout, progress as JSON lines on stderr."""
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(Options, "run", arguments, ABOUT)
+    with listening(as_json=options.json) as listener:
+        progress = Progress(listener)
+        report = run(options.inputs, options.request, Output(options.out, options.overwrite, options.resume), progress)
+    if options.json:
+        json.dump(report, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
+        print()
+        return
+    table(rows_of(report))
+
+
+def rows_of(report: dict) -> list[tuple[str, str]]:
+    """The table at the end: what was used and left out, stages, measurements, files."""
+    geometry, total = report["geometry"], report["geometry"]["total"]
+    rows = [("photos", f"{geometry['registered']} of {total} used")]
+    rows += [("left out", f"{row['name']}: {row['reason']}") for row in report["input"]["left_out"]]
+    rows += [("cameras", f"{geometry['row']}, {geometry['settings']} settings; {geometry['points']} points")]
+    for stage in report["stages"]:
+        kept = " (kept from before)" if stage["resumed"] else ""
+        rows.append((stage["name"], f"{stage['seconds']:.1f} s, {stage['peak_mb']:.0f} MB{kept}"))
+    rows.append(("splats", f"{report['splats']['count']}"))
+    if "holdout" in report:
+        rows += [
+            ("held out", f"{n}: {v['psnr']:.2f} dB, SSIM {v['ssim']:.3f}")
+            for n, v in report["holdout"]["views"].items()
+        ]
+        mean = report["holdout"]["mean"]
+        rows.append(("held out, mean", f"{mean['psnr']:.2f} dB, SSIM {mean['ssim']:.3f}"))
+    rows.append(("file, checked", f"{report['export']['psnr']:.1f} dB against the scene in memory"))
+    return rows + [("written", path) for path in report["paths"]]

@@ -1,0 +1,91 @@
+"""The Python API behind `import recon3d`: the command's words as functions. They print nothing and set nothing global."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recon3d.atomic import atomic_file, atomic_folder, make_parents, refuse_existing
+from recon3d.core.cameras import Cameras
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.scene import Rendering, Scene
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.io import load
+from recon3d.io.detect import detect
+from recon3d.io.ply import read_ply, write_ply
+from recon3d.pipeline import outputs
+from recon3d.pipeline.reconstruct import reconstruct as carry_out
+from recon3d.pipeline.request import Request
+from recon3d.progress import Progress
+from recon3d.rendering import render as rendering
+from recon3d.sfm.registration import assembled, mapping_of_model
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def paths_of(inputs: Paths) -> tuple[Path, ...]:
+    return (Path(inputs),) if isinstance(inputs, (str, Path)) else tuple(Path(path) for path in inputs)
+
+
+def load_views(inputs: Paths, max_size: int = 512, max_images: int = 200) -> Views:
+    """The photos of anything that `recon3d run` reads, upright, at most `max_size` pixels long. Raises InputError."""
+    found = detect(paths_of(inputs))
+    return load.load_views(found, max_size=max_size, max_images=max_images, progress=Progress()).views
+
+
+def reconstruct(inputs: Paths, *, progress: Progress | None = None, **words: Any) -> Scene:
+    """A scene of photos, a video or a posed folder; `words` are the flags of `recon3d run` with underscores.
+
+    Raises InputError where the input cannot be reconstructed, TypeError for a word that there is not.
+    """
+    for name in ("cameras", "masks"):
+        if words.get(name) is not None:
+            words[name] = Path(words[name])
+    for name in ("refine", "holdout"):
+        if words.get(name) is not None:
+            words[name] = str(words[name])
+    return carry_out(Request(**words), detect(paths_of(inputs)), progress or Progress()).scene
+
+
+def load_scene(path: str | Path, max_size: int = 512) -> Scene:
+    """A .ply (splats only), or the folder of a run (splats, cameras, points, photos). Raises InputError."""
+    path = Path(path)
+    if not path.is_dir():
+        return Scene(read_ply(path))
+    found = detect((path,))
+    if found.kind != "run":
+        raise InputError(path, "it is not the folder of a run", "Give a .ply or a folder that `recon3d run` made")
+    loaded = load.load_views(found, max_size=max_size, progress=Progress())
+    if loaded.points is None:
+        raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
+    views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")
+    return Scene(read_ply(path / "scene.ply"), geometry, views)
+
+
+def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:
+    """What cameras of one size see; gradients flow into the tensors that ask for them."""
+    return rendering.render(scene.gaussians if isinstance(scene, Scene) else scene, cameras, device=device)
+
+
+def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:
+    """A .ply of the splats, or a folder with photos, cameras, splats and renders; appears whole. Raises InputError."""
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    if path.suffix.lower() == ".ply":
+        make_parents(path)
+        with atomic_file(path) as temporary:
+            write_ply(temporary, scene.gaussians)
+        return
+    if path.suffix:
+        raise InputError(
+            path, f"{path.suffix} is no kind of file that can be written", "Give a name ending in .ply, or a folder"
+        )
+    if scene.views is None or scene.geometry is None:
+        raise InputError(
+            path, "a scene of splats alone has no photos or cameras for a folder", "Give a name ending in .ply"
+        )
+    make_parents(path)
+    with atomic_folder(path, overwrite) as folder:
+        outputs.write_folder(scene, folder, "auto", Progress())

@@ -1,0 +1,103 @@
+"""Finished stages of a run, kept beside its output until it is written: the work folder, and what lies in it.
+
+Arrays and JSON in .npz files, nothing that is executed when read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from recon3d.atomic import atomic_file
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.lens import Lens
+from recon3d.progress import Progress
+from recon3d.sfm.mapping import Mapping
+
+T = TypeVar("T")
+Arrays = dict[str, np.ndarray]
+
+
+class WorkFolder:
+    """`.NAME.partial/` beside the output NAME: outlives a crash, and is removed when the run is over."""
+
+    def __init__(self, output: Path, fingerprint: str, resume: bool, progress: Progress) -> None:
+        """Make it. What lies there is kept only with `resume`, and only if it is of the same input and request."""
+        self.path = work_folder(output)
+        self._progress = progress
+        mark = self.path / "fingerprint"
+        if self.path.exists():
+            if not resume:
+                progress.note(f"{self.path}: removed what an earlier run had left there (--resume goes on from it)")
+                shutil.rmtree(self.path)
+            elif not mark.exists() or mark.read_text() != fingerprint:
+                progress.note(f"{self.path}: it is of other photos or another request, so this run starts anew")
+                shutil.rmtree(self.path)
+        elif resume:
+            progress.note(f"{output}: no unfinished run lies here, so this run starts at the beginning")
+        self.path.mkdir(exist_ok=True)
+        with atomic_file(mark) as temporary:
+            temporary.write_text(fingerprint)
+
+    def kept(self, name: str, make: Callable[[], T], pack: Callable[[T], Arrays], unpack: Callable[[Arrays], T]) -> T:
+        """The result of a stage: read where it was finished before, else made and kept."""
+        path = self.path / f"{name}.npz"
+        if path.exists():
+            self._progress.resumed()
+            with np.load(path, allow_pickle=False) as stored:
+                return unpack(dict(stored))
+        made = make()
+        with atomic_file(path) as temporary:
+            np.savez(temporary, **pack(made))  # type: ignore[arg-type]
+        return made
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def work_folder(output: Path) -> Path:
+    return output.parent / f".{output.name}.partial"
+
+
+def fingerprint(request: Any, files: tuple[Path, ...]) -> str:
+    """Changes when the request changes, or a file of the input: its path, size or time."""
+    lines = [repr(request)]
+    for file in files:
+        state = file.stat()
+        lines.append(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+ARRAYS = ("camera_from_world", "points", "errors", "track_view", "track_point", "track_xy")
+WORDS = ("settings", "why", "repeatable", "acceptance", "disagreement")
+
+
+def pack_mapping(found: Mapping) -> Arrays:
+    words = {name: getattr(found, name) for name in WORDS}
+    words["registered"] = found.registered
+    words["lenses"] = [(lens.model, lens.params, lens.height, lens.width) for lens in found.lenses]
+    return {name: getattr(found, name).numpy() for name in ARRAYS} | {"words": np.array(json.dumps(words))}
+
+
+def unpack_mapping(arrays: Arrays) -> Mapping:
+    words = json.loads(str(arrays["words"]))
+    lenses = tuple(Lens(model, tuple(params), height, width) for model, params, height, width in words.pop("lenses"))
+    registered = tuple(words.pop("registered"))
+    return Mapping(registered=registered, lenses=lenses, **{n: torch.from_numpy(arrays[n]) for n in ARRAYS}, **words)
+
+
+def pack_gaussians(gaussians: Gaussians) -> Arrays:
+    names = ("means", "quats", "scales", "opacities", "sh")
+    return {name: getattr(gaussians, name).cpu().numpy() for name in names} | {"mode": np.array(gaussians.mode)}
+
+
+def unpack_gaussians(arrays: Arrays) -> Gaussians:
+    names = ("means", "quats", "scales", "opacities", "sh")
+    return Gaussians(*(torch.from_numpy(arrays[n]) for n in names), mode=str(arrays["mode"]))  # type: ignore[arg-type]

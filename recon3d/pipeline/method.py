@@ -1,0 +1,53 @@
+"""The figure of the README in code: photos to geometry, to splats, to a refined scene. Nothing else lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.geometry import Geometry
+from recon3d.core.scene import Scene
+from recon3d.core.views import Views
+from recon3d.progress import Progress
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """A step on the geometry that returns its input where it does no better, and says so."""
+
+    name: str
+    apply: Callable[[Views, Geometry], Geometry]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Who does each stage."""
+
+    geometry: Callable[[Views], tuple[Views, Geometry]]
+    improvements: tuple[Improvement, ...]
+    splats: Callable[[Views, Geometry], Gaussians]
+    prepare: Callable[[], None]  # compile what the next stage runs, so that no time budget counts it
+    refine: Callable[[Views, Geometry, Gaussians], tuple[Gaussians, Geometry]]
+
+
+def run(views: Views, method: Method, progress: Progress) -> Scene:
+    """Views as loaded -> a scene of those that have a camera, undistorted. Values are checked at each seam."""
+    with progress.stage("geometry"):
+        views, geometry = method.geometry(views)
+    geometry.check("geometry")
+    for improve in method.improvements:
+        with progress.stage(improve.name):
+            geometry = improve.apply(views, geometry)
+        geometry.check(improve.name)
+    seen = ~views.held_out  # held-out views may give cameras, never pixels
+    with progress.stage("splats"):
+        gaussians = method.splats(views[seen], geometry[seen])
+    gaussians.check("splats")
+    with progress.stage("compiling"):
+        method.prepare()
+    with progress.stage("refinement"):
+        gaussians, geometry = method.refine(views, geometry, gaussians)
+    gaussians.check("refinement")
+    geometry.check("refinement")
+    return Scene(gaussians, geometry, views)

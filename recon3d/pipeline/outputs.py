@@ -1,0 +1,114 @@
+"""What a run leaves: one PLY with a report, or a folder with photos, cameras, splats and renders in one world frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+
+from recon3d.core.cameras import Cameras, fitted_size, resize_map
+from recon3d.core.lens import undistorted
+from recon3d.core.scene import Scene
+from recon3d.io.cameras_json import write_cameras
+from recon3d.io.colmap_model import write_model
+from recon3d.io.pictures import write_picture
+from recon3d.io.ply import read_ply, write_ply
+from recon3d.io.transforms_json import write_transforms
+from recon3d.io.undistortion import undistorted_mask, undistorted_photo
+from recon3d.progress import Progress
+from recon3d.rendering.render import render
+
+RENDER_SIZE = 2000  # longest side in pixels of the pictures in renders/
+CHECKED = 12  # cameras, evenly spread, from which an export is compared with the scene in memory
+SAME = 150.0  # dB that are reported for pictures without any difference
+
+
+def write_splats(scene: Scene, path: Path, device: str) -> dict[str, Any]:
+    """Write the PLY and check it: read back, rendered, compared with the scene in memory."""
+    write_ply(path, scene.gaussians)
+    return {"format": "ply", "psnr": round(parity(scene, replace(scene, gaussians=read_ply(path)), device), 2)}
+
+
+def parity(a: Scene, b: Scene, device: str) -> float:
+    """PSNR in dB between what both scenes show to the cameras of the first, at working size; SAME where nothing differs."""
+    assert a.geometry is not None
+    count = len(a.geometry.cameras)
+    error, pixels = 0.0, 0
+    for i in sorted({round(x) for x in np.linspace(0, count - 1, min(count, CHECKED)).tolist()}):
+        camera = a.geometry.cameras[[i]]
+        shown = (render(scene.gaussians, camera, device=device).rgb.double() for scene in (a, b))
+        difference = next(shown) - next(shown)
+        error, pixels = error + float(difference.square().sum()), pixels + difference.numel()
+    return SAME if error == 0 else min(SAME, -10 * float(np.log10(error / pixels)))
+
+
+def write_folder(scene: Scene, folder: Path, device: str, progress: Progress) -> dict[str, Any]:
+    """Everything but the report into an existing empty folder; returns the export's part of the report."""
+    assert scene.views is not None and scene.geometry is not None
+    names = output_names(scene.views.names)
+    cameras = full_size_cameras(scene)
+    checked = write_splats(scene, folder / "scene.ply", device)
+    for i, name in enumerate(names):
+        write_picture(folder / "images" / name, undistorted_photo(scene.views, i))
+        mask = undistorted_mask(scene.views, i)
+        if mask is not None:
+            write_picture(folder / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
+        write_picture(folder / "renders" / PurePosixPath(name).with_suffix(".png"), drawn(scene, cameras, i, device))
+        progress.advance(i + 1, len(names), "pictures")
+    write_cameras_files(scene, cameras, names, folder)
+    return checked
+
+
+def write_cameras_files(scene: Scene, cameras: Cameras, names: tuple[str, ...], folder: Path) -> None:
+    """sparse/0, transforms.json and cameras.json for the pictures in images/."""
+    views, geometry = scene.views, scene.geometry
+    assert views is not None and geometry is not None and geometry.tracks is not None
+    held_out = views.held_out.tolist()
+    (folder / "sparse" / "0").mkdir(parents=True)
+    lenses = tuple(undistorted(lens) for lens in views.lenses if lens is not None)
+    tracks = geometry.tracks
+    write_model(
+        folder / "sparse" / "0", names, lenses, cameras.camera_index.numpy(), cameras.camera_from_world.numpy(),
+        geometry.points.numpy(), geometry.colors.numpy(), geometry.errors.numpy(), tracks.view.numpy(),
+        tracks.point.numpy(), tracks.xy.numpy(),
+    )  # fmt: skip
+    write_transforms(folder / "transforms.json", [f"images/{name}" for name in names], cameras, held_out, "scene.ply")
+    originals = [lens for lens in views.lenses if lens is not None]
+    write_cameras(
+        folder / "cameras.json", names, cameras, lenses=originals, held_out=held_out, unit=geometry.scale,
+        source=geometry.source, original_names=views.names,
+    )  # fmt: skip
+
+
+def full_size_cameras(scene: Scene) -> Cameras:
+    """The cameras of the undistorted photos at full size."""
+    assert scene.views is not None and scene.geometry is not None
+    K = np.stack([undistorted(lens).K for lens in scene.views.lenses if lens is not None])
+    return replace(scene.geometry.cameras, K=torch.from_numpy(K), sizes=scene.views.photo_sizes)
+
+
+def drawn(scene: Scene, cameras: Cameras, i: int, device: str) -> np.ndarray:
+    """What camera i shows of the splats, uint8 [H,W,3], at most RENDER_SIZE pixels long."""
+    height, width = cameras.size(i)
+    size = fitted_size(height, width, RENDER_SIZE)
+    camera = cameras[[i]].resized(resize_map((height, width), size)[None], torch.tensor([size]))
+    rgb = render(scene.gaussians, camera, device=device).rgb[0].cpu()
+    return (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def output_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the pictures in images/: as the photos', .jpg and .png kept, others turned to .jpg; unique in renders/ too."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        path = PurePosixPath(name)
+        if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+            path = path.with_name(path.name + ".jpg")
+        if str(path.with_suffix("")) in taken:  # a.jpg and a.png would share renders/a.png
+            path = path.with_name(path.name.replace(".", "_") + path.suffix)
+        taken.add(str(path.with_suffix("")))
+        found.append(str(path))
+    return tuple(found)

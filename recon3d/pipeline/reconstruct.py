@@ -1,0 +1,191 @@
+"""A request carried out: the method is put together from the tables, run, and measured. Writes nothing but finished stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.geometry import Geometry
+from recon3d.core.scene import Scene
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.io.detect import Found
+from recon3d.io.load import Loaded, load_views
+from recon3d.pipeline.artefacts import (
+    WorkFolder,
+    pack_gaussians,
+    pack_mapping,
+    unpack_gaussians,
+    unpack_mapping,
+)  # fmt: skip
+from recon3d.pipeline.choices import GEOMETRY, SPLATS
+from recon3d.pipeline.holdout import measure
+from recon3d.pipeline.method import Improvement, Method, run
+from recon3d.pipeline.request import Plan, Request, plan
+from recon3d.progress import Progress
+from recon3d.reconstruction.pruning import unmasked
+from recon3d.reconstruction.refinement import Refinement, refine, warm_up
+from recon3d.reconstruction.world_frame import upright
+from recon3d.rendering.render import usable_backend
+from recon3d.sfm.mapping import Mapping
+from recon3d.sfm.registration import assembled, mapping_of_model
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A scene, and what the report says about how it came about."""
+
+    scene: Scene
+    loaded: Loaded
+    facts: dict[str, Any]  # parts of the report: "geometry", "refinement", "holdout", "repeatable", ...
+
+
+def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFolder | None = None) -> Outcome:
+    """Photos to a scene. Raises InputError where the input cannot be reconstructed."""
+    chosen, backend = plan(request), usable_backend(request.device)
+    with progress.stage("photos"):
+        loaded = loaded_views(request, chosen, found, progress)
+    facts: dict[str, Any] = {"rasterizer": backend}
+    method = method_of(request, chosen, loaded, str(found.root), backend, work, facts, progress)
+    scene = run(loaded.views, method, progress)
+    with progress.stage("measuring"):
+        if scene.views is not None and scene.views.held_out.any():
+            facts["holdout"] = measure(scene, request.device)
+    facts["repeatable"] = facts["geometry"]["repeatable"] and chosen.budget.seconds is None and backend == "cpu"
+    return Outcome(scene, loaded, facts)
+
+
+def loaded_views(request: Request, chosen: Plan, found: Found, progress: Progress) -> Loaded:
+    """The photos at working size, with what is known of their cameras; held-out ones marked."""
+    loaded = load_views(
+        found, max_size=chosen.max_size, max_images=request.max_images, fps=request.fps, masks=request.masks,
+        invert_masks=request.invert_masks, cameras=request.cameras, progress=progress,
+    )  # fmt: skip
+    if chosen.holdout is None:
+        return loaded
+    held_out = torch.zeros(len(loaded.views), dtype=torch.bool)
+    held_out[chosen.holdout.indices(len(held_out))] = True
+    if not held_out.any() or len(held_out) - int(held_out.sum()) < 2:
+        what = f"{request.holdout} of {len(held_out)} photos leaves none to measure or fewer than two to use"
+        raise InputError("--holdout", what, "Give other numbers, or more photos")
+    return replace(loaded, views=replace(loaded.views, held_out=held_out))
+
+
+def method_of(
+    request: Request, chosen: Plan, loaded: Loaded, where: str, backend: str, work: WorkFolder | None,
+    facts: dict[str, Any], progress: Progress,
+) -> Method:  # fmt: skip
+    """The stages as the request wants them; each writes what it found into `facts`."""
+
+    def geometry(views: Views) -> tuple[Views, Geometry]:
+        found = found_cameras(request, chosen, loaded, where, work, progress)
+        flat, geometry = assembled(views, found, chosen.max_size, chosen.geometry)
+        facts["geometry"] = geometry_facts(chosen, views, found, geometry)
+        return flat, geometry
+
+    def apply_upright(views: Views, geometry: Geometry) -> Geometry:
+        return geometry.transformed(upright(geometry))
+
+    def apply_refinement(views: Views, geometry: Geometry, gaussians: Gaussians) -> tuple[Gaussians, Geometry]:
+        gaussians, geometry, facts["refinement"] = refined(
+            request, chosen, backend, views, geometry, gaussians, work, progress
+        )
+        return gaussians, geometry
+
+    given = bool(loaded.views.pose_known.any())
+    turned = request.orientation == "up" and not given
+    facts["world"] = {
+        "frame": "given" if given else "estimated, up is -y" if turned else "estimated",
+        "unit": "arbitrary",
+    }
+    return Method(
+        geometry=geometry,
+        improvements=(Improvement("upright", apply_upright),) if turned else (),
+        splats=SPLATS["points"].load(),
+        prepare=warm_up,
+        refine=apply_refinement,
+    )
+
+
+def found_cameras(
+    request: Request, chosen: Plan, loaded: Loaded, where: str, work: WorkFolder | None, progress: Progress
+) -> Mapping:
+    """From the model that the input is, else by the row of GEOMETRY, kept in the work folder."""
+    views = loaded.views
+    if len(views) < 2:
+        raise InputError(where, "there is one image only, and cameras are found from two or more", "Give more photos")
+    if loaded.points is not None and request.cameras is None:
+        return mapping_of_model(loaded.points, views)
+
+    def find() -> Mapping:
+        row = GEOMETRY[chosen.geometry].load()
+        return row(views, seed=request.seed, sequence=loaded.sequence, where=where, progress=progress)
+
+    return find() if work is None else work.kept("geometry", find, pack_mapping, unpack_mapping)
+
+
+def geometry_facts(chosen: Plan, views: Views, found: Mapping, geometry: Geometry) -> dict[str, Any]:
+    """How cameras came about, for the report."""
+    left = [name for i, name in enumerate(views.names) if i not in set(found.registered)]
+    return {
+        "row": chosen.geometry,
+        "rule": chosen.geometry_rule,
+        "licence": GEOMETRY[chosen.geometry].licence,
+        "settings": found.settings,
+        "why": found.why,
+        "registered": len(found.registered),
+        "total": len(views),
+        "unregistered": left,
+        "points": len(geometry.points),
+        "reprojection_px": round(float(geometry.errors.median()), 4) if len(geometry.points) else None,
+        "acceptance": found.acceptance,
+        "disagreement": found.disagreement,
+        "repeatable": found.repeatable,
+    }
+
+
+def refined(
+    request: Request, chosen: Plan, backend: str, views: Views, geometry: Geometry, gaussians: Gaussians,
+    work: WorkFolder | None, progress: Progress,
+) -> tuple[Gaussians, Geometry, dict[str, Any]]:  # fmt: skip
+    """Splats refined as the budget says, and what is seen through masks only left out."""
+    facts: dict[str, Any] = {"steps": 0, "seconds": 0.0, "interrupted": False}
+    if chosen.budget.steps == 0:
+        return unmasked(views, geometry, gaussians), geometry, facts
+    options = Refinement(
+        steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
+        seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=request.exposure, backend=backend,
+    )  # fmt: skip
+
+    def make() -> tuple[Gaussians, Geometry, dict[str, Any]]:
+        result = refine(views, geometry, gaussians, options, progress)
+        facts = {"steps": result.steps, "seconds": round(result.seconds, 3), "interrupted": result.interrupted}
+        return unmasked(views, result.geometry, result.gaussians), result.geometry, facts
+
+    if work is None:
+        return make()
+    return work.kept("refinement", make, *refinement_codec(geometry))
+
+
+def refinement_codec(geometry: Geometry) -> tuple[Callable, Callable]:
+    """How a refined scene lies in the work folder: splats, cameras, and what the report says."""
+
+    def pack(result):
+        gaussians, moved, facts = result
+        words = [facts["steps"], facts["seconds"], float(facts["interrupted"])]
+        return pack_gaussians(gaussians) | {
+            "cameras": moved.cameras.camera_from_world.numpy(),
+            "facts": torch.tensor(words, dtype=torch.float64).numpy(),
+        }
+
+    def unpack(arrays):
+        cameras = replace(geometry.cameras, camera_from_world=torch.from_numpy(arrays["cameras"]))
+        steps, seconds, interrupted = arrays["facts"].tolist()
+        facts = {"steps": int(steps), "seconds": seconds, "interrupted": bool(interrupted)}
+        return unpack_gaussians(arrays), geometry.with_cameras(cameras), facts
+
+    return pack, unpack

@@ -1,0 +1,103 @@
+"""A written scene to pictures: at given cameras, or as a flight through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recon3d.atomic import atomic_file, atomic_folder, make_parents, refuse_existing
+from recon3d.core.cameras import Cameras
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.lens import undistorted
+from recon3d.errors import InputError
+from recon3d.io.film import write_film
+from recon3d.io.given_cameras import read_given
+from recon3d.io.pictures import write_picture
+from recon3d.io.ply import read_ply
+from recon3d.pipeline.outputs import output_names
+from recon3d.progress import Progress
+from recon3d.reconstruction.camera_path import fly_through
+from recon3d.rendering.render import render
+
+FPS = 30
+FILM_SIZE = 1280  # longest side in pixels
+
+
+def scene_files(scene: Path, cameras: Path | None) -> tuple[Path, Path]:
+    """The PLY and the file of cameras: a run folder brings both."""
+    if not scene.exists():
+        raise InputError(scene, "there is no such file or folder", "Give a .ply or the folder of a run")
+    if scene.is_dir():
+        if not (scene / "scene.ply").is_file():
+            raise InputError(scene, "no scene.ply lies in this folder", "Give a .ply or the folder of a run")
+        return scene / "scene.ply", cameras or scene / "cameras.json"
+    if cameras is None:
+        raise InputError("--cameras", f"{scene} holds splats only", "Name a cameras.json, or give the folder of a run")
+    return scene, cameras
+
+
+def cameras_of_file(path: Path) -> tuple[tuple[str, ...], Cameras]:
+    """Names and pinhole cameras, at full size, of a cameras.json, a transforms.json or a COLMAP model.
+
+    A lens that bends is replaced by the pinhole of its undistorted photo.
+    """
+    known = [
+        (camera.name, camera.camera_from_world, undistorted(camera.lens))
+        for camera in read_given(path)
+        if camera.camera_from_world is not None and camera.lens is not None
+    ]
+    if not known:
+        raise InputError(path, "it names no camera with a pose and a lens", "Give the cameras.json of a run")
+    names, poses, pinholes = zip(*known, strict=True)
+    cameras = Cameras(
+        torch.from_numpy(np.stack(poses)),
+        torch.from_numpy(np.stack([lens.K for lens in pinholes])),
+        torch.tensor([[lens.height, lens.width] for lens in pinholes]),
+        torch.zeros(len(known), dtype=torch.int64),
+    )
+    return names, cameras
+
+
+def pictures(gaussians: Gaussians, cameras: Cameras, device: str, progress: Progress) -> Iterator[np.ndarray]:
+    """uint8 [H,W,3] of each camera, one after the other."""
+    for i in range(len(cameras)):
+        rgb = render(gaussians, cameras[[i]], device=device).rgb[0].detach().cpu()
+        yield (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        progress.advance(i + 1, len(cameras), "pictures")
+
+
+def render_pictures(
+    scene: Path, cameras: Path | None, out: Path, overwrite: bool, device: str, progress: Progress
+) -> int:
+    """One PNG for each camera into the folder `out`, which appears whole; returns how many."""
+    ply, path = scene_files(scene, cameras)
+    refuse_existing(out, overwrite)
+    names, at = cameras_of_file(path)
+    gaussians = read_ply(ply)
+    make_parents(out)
+    with progress.stage("rendering"), atomic_folder(out, overwrite) as folder:
+        for name, pixels in zip(output_names(names), pictures(gaussians, at, device, progress), strict=True):
+            write_picture((folder / name).with_suffix(".png"), pixels)
+    return len(names)
+
+
+def render_film(
+    scene: Path, cameras: Path | None, out: Path, overwrite: bool, seconds: float, device: str, progress: Progress
+) -> int:
+    """An MP4 along a smooth path through the cameras; returns the number of frames."""
+    ply, path = scene_files(scene, cameras)
+    refuse_existing(out, overwrite)
+    if out.suffix.lower() != ".mp4":
+        raise InputError("--fly-through", f"'{out.name}' is no name of an MP4", "Give a name ending in .mp4")
+    names, at = cameras_of_file(path)
+    if len(names) < 2:
+        raise InputError(path, "a flight needs two cameras or more", "Give a file with more cameras")
+    gaussians = read_ply(ply)
+    make_parents(out)
+    flight = fly_through(at, max(2, round(seconds * FPS)), FILM_SIZE)
+    with progress.stage("rendering"), atomic_file(out) as temporary:
+        write_film(temporary, pictures(gaussians, flight, device, progress), FPS)
+    return len(flight)

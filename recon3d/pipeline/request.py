@@ -1,0 +1,133 @@
+"""What a run is asked for: one frozen list of words, the same for the command line and for Python. Loads no torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recon3d.errors import InputError
+from recon3d.pipeline.choices import GEOMETRY, QUALITY
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to reconstruct an input. What is None is set by `quality`, or found out."""
+
+    geometry: Literal["auto", "colmap"] = "auto"
+    """Who finds the cameras; auto: the first row of `recon3d doctor` that can run here."""
+    cameras: Path | None = None
+    """Known cameras, matched by name: a cameras.json, a transforms.json or a COLMAP model. Followed, never changed."""
+    quality: Literal["preview", "standard", "high"] = "standard"
+    """Sets --max-size, --refine and --max-gaussians where they are not given: 384 px, 300 steps, 20 000; 512 px, 1000
+    steps, 50 000; 768 px, 4000 steps, 200 000."""
+    max_size: int | None = None
+    """Longest side in pixels of the pictures that refinement works on."""
+    refine: str | None = None
+    """Refinement: a number of steps (500), a time (60s, 5m) that starts when compiling is done, or 0 for none."""
+    max_gaussians: int | None = None
+    """Refinement makes no more Gaussians than this."""
+    holdout: str | None = None
+    """N or N:START: every Nth photo from START on (of the sorted names) gives a camera but no pixel, and is measured."""
+    refine_cameras: bool = False
+    """Refinement may move the cameras a little, given ones too."""
+    exposure: bool = False
+    """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance."""
+    orientation: Literal["up", "none"] = "up"
+    """Turn estimated cameras upright and centre them (up is -y), or leave the world as it was found."""
+    max_images: int = 200
+    """Take at most so many photos or frames, evenly spread."""
+    fps: float | None = None
+    """Frames of a video for each second; without it they are spread over the whole video."""
+    masks: Path | None = None
+    """Folder of masks (white = use); without it a folder `masks` in the input or beside it is used."""
+    invert_masks: bool = False
+    """White = leave out."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where splats are rendered; auto: CUDA where gsplat runs, else the CPU."""
+    seed: int | None = None
+    """Makes a run repeatable, byte for byte; matching then runs on one thread."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Of refinement: a number of steps, or seconds; steps 0 for none."""
+
+    steps: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Views start, start + every, ... of the sorted names."""
+
+    every: int
+    start: int
+
+    def indices(self, count: int) -> list[int]:
+        return list(range(self.start, count, self.every))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with everything decided that can be before a file is opened."""
+
+    geometry: str
+    geometry_rule: str
+    max_size: int
+    max_gaussians: int
+    budget: Budget
+    holdout: Holdout | None
+
+
+def plan(request: Request) -> Plan:
+    """Fill in what the request leaves open; InputError at the flag where a value is wrong."""
+    quality = QUALITY[request.quality]
+    for flag, value, least in (
+        ("--max-size", request.max_size, 32),
+        ("--max-gaussians", request.max_gaussians, 1),
+        ("--max-images", request.max_images, 2),
+        ("--seed", request.seed, 0),
+    ):
+        if value is not None and value < least:
+            raise InputError(flag, f"{value} is too small", f"Give {least} or more")
+    if request.fps is not None and not 0 < request.fps <= 1000:
+        raise InputError(
+            "--fps", f"{request.fps:g} is no number of frames a second", "Give a number above 0, as 2 or 0.5"
+        )
+    name, rule = request.geometry, "named by the user"
+    if name == "auto":
+        name = next(key for key, row in GEOMETRY.items() if row.why_not() is None)
+        rule = "auto: the first row that can run here"
+    return Plan(
+        geometry=name,
+        geometry_rule=rule,
+        max_size=quality.max_size if request.max_size is None else request.max_size,
+        max_gaussians=quality.max_gaussians if request.max_gaussians is None else request.max_gaussians,
+        budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
+        holdout=None if request.holdout is None else parse_holdout(request.holdout),
+    )
+
+
+def parse_budget(text: str) -> Budget:
+    """`500`, `60s`, `5m` or `0`. Raises InputError at --refine."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([sm]?)", text.strip())
+    if found is None or (not found[2] and "." in found[1]):
+        raise InputError(
+            "--refine", f"'{text}' is no number of steps and no time", "Give steps as 500, or a time as 60s or 5m"
+        )
+    if not found[2]:
+        return Budget(int(found[1]), None)
+    seconds = float(found[1]) * {"s": 1, "m": 60}[found[2]]
+    return Budget(None, seconds) if seconds > 0 else Budget(0, None)
+
+
+def parse_holdout(text: str) -> Holdout:
+    """`8` or `8:4`. Raises InputError at --holdout."""
+    found = re.fullmatch(r"(\d+)(?::(\d+))?", text.strip())
+    if found is None or int(found[1]) < 2:
+        raise InputError(
+            "--holdout", f"'{text}' does not say which photos", "Give every how many of them, 2 or more, as 8 or 8:4"
+        )
+    return Holdout(int(found[1]), int(found[2] or 0))

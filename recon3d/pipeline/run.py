@@ -1,0 +1,133 @@
+"""The main job from paths to files: look at the input, check the output, reconstruct, write, report."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recon3d import __version__
+from recon3d.atomic import flush_all, make_parents, refuse_existing
+from recon3d.errors import InputError
+from recon3d.io.detect import Found, detect
+from recon3d.pipeline.request import Request, plan
+from recon3d.progress import Progress
+from recon3d.report import report, write_report
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a run writes: a single .ply with its report beside it, or a folder."""
+
+    path: Path
+    overwrite: bool
+    resume: bool
+
+    @property
+    def is_file(self) -> bool:
+        return self.path.suffix.lower() == ".ply"
+
+    @property
+    def report(self) -> Path:
+        return self.path.with_name(self.path.stem + ".report.json") if self.is_file else self.path / "report.json"
+
+
+def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Progress) -> dict[str, Any]:
+    """Carry out a request and write its files; returns the report. Raises InputError, leaving nothing behind."""
+    plan(request)  # flags first: they cost nothing to check
+    found = detect(inputs)
+    if request.cameras is not None and not request.cameras.exists():
+        raise InputError(
+            request.cameras,
+            "there is no such file or folder",
+            "Give --cameras a cameras.json, a transforms.json or a COLMAP model",
+        )
+    check_output(output, found)
+
+    # Only here is torch loaded: a wrong path is told in a moment.
+    from recon3d.pipeline.artefacts import WorkFolder, fingerprint
+
+    work = WorkFolder(output.path, fingerprint(request, found.files), output.resume, progress)
+    try:
+        content = written(inputs, request, output, found, work, progress)
+    except InputError:
+        work.remove()
+        raise
+    work.remove()
+    return content
+
+
+def check_output(output: Output, found: Found) -> None:
+    """Refuse what is there already or cannot be written, and an output that would replace the input."""
+    if output.path.suffix and not output.is_file and not output.path.is_dir():
+        remedy = "Give a name ending in .ply, or a folder; other formats come from `recon3d export`"
+        raise InputError("--out", f"'{output.path.name}' is no kind of file that run writes", remedy)
+    if output.path.is_dir() and output.is_file:
+        raise InputError("--out", f"'{output.path}' is a folder", "Give another name")
+    if output.path.exists() and any(file.resolve().is_relative_to(output.path.resolve()) for file in found.files):
+        raise InputError("--out", f"'{output.path}' holds the input", "Write somewhere else")
+    refuse_existing(output.path, output.overwrite)
+    if output.is_file:
+        refuse_existing(output.report, output.overwrite)
+    make_parents(output.path)
+
+
+def written(
+    inputs: tuple[Path, ...], request: Request, output: Output, found: Found, work: Any, progress: Progress
+) -> dict[str, Any]:
+    """Reconstruct, then make the files in the work folder and move them to their place."""
+    from recon3d.pipeline.outputs import write_folder, write_splats
+    from recon3d.pipeline.reconstruct import reconstruct
+
+    outcome = reconstruct(request, found, progress, work)
+    made = work.path / "output"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    with progress.stage("writing"):
+        if output.is_file:
+            export = write_splats(outcome.scene, made / output.path.name, request.device)
+        else:
+            export = write_folder(outcome.scene, made, request.device, progress)
+    left_out = [{"name": name, "reason": reason} for name, reason in outcome.loaded.left_out]
+    left_out += [{"name": n, "reason": "no camera was found for it"} for n in outcome.facts["geometry"]["unregistered"]]
+    assert outcome.scene.views is not None
+    parts = {
+        "input": {
+            "kind": found.kind,
+            "path": str(found.root),
+            "used": list(outcome.scene.views.names),
+            "left_out": left_out,
+        },
+        **outcome.facts,
+        "splats": {
+            "count": len(outcome.scene.gaussians),
+            "degree": outcome.scene.gaussians.degree,
+            "mode": outcome.scene.gaussians.mode,
+        },
+        "export": export,
+        "paths": [str(output.path), str(output.report)],
+    }
+    content = report(arguments_of(inputs, request, output), progress, parts, __version__)
+    write_report(made / output.report.name, content)
+    publish(made, output)
+    return content
+
+
+def publish(made: Path, output: Output) -> None:
+    """Move finished files to their place, each in one step: the report of a single PLY first, so that no PLY lacks one."""
+    flush_all(made)
+    if output.is_file:
+        os.replace(made / output.report.name, output.report)
+        os.replace(made / output.path.name, output.path)
+        return
+    if output.path.exists():
+        os.rename(output.path, made.parent / "replaced")
+    os.rename(made, output.path)
+
+
+def arguments_of(inputs: tuple[Path, ...], request: Request, output: Output) -> dict[str, Any]:
+    """The request as JSON takes it."""
+    words = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(request).items()}
+    return {"inputs": [str(path) for path in inputs], **words, "out": str(output.path)}

@@ -1,0 +1,303 @@
+"""Photometric refinement: Gaussians are moved until their renderings match the photos. Held-out photos are not looked at."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recon3d.core.cameras import Cameras
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.geometry import Geometry
+from recon3d.core.views import Views
+from recon3d.metrics.image import WINDOW, ssim
+from recon3d.progress import Progress
+from recon3d.reconstruction import densification
+from recon3d.reconstruction.densification import Moment
+from recon3d.reconstruction.optimizer import Parameters
+from recon3d.reconstruction.photo_parameters import CameraMotions, Exposures, pinned
+from recon3d.rendering import render
+from recon3d.rendering.screen import Screen
+
+SSIM_WEIGHT = 0.2  # 3DGS, Kerbl et al. 2023, eq. 7
+ADVANCE_EVERY = 10  # steps between two words to the progress
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How to refine. `steps` or `seconds` ends it, whichever comes first; the clock starts when compiling is done."""
+
+    steps: int | None = 1000
+    seconds: float | None = None
+    max_gaussians: int = 50_000
+    seed: int = 0
+    refine_cameras: bool = False
+    exposure: bool = False
+    strategy: str = "default"
+    backend: str = "cpu"
+    snapshot_every: int = 0  # steps between snapshots of the Gaussians given to the progress; 0: none
+    degree: int = 2
+    degree_at: tuple[float, ...] = (0.3, 0.6, 0.9)
+    means_rate: float = 3e-4
+    means_end: float = 0.05
+    rates: float = 2.0
+    opacity_rate: float = 5e-2
+    color_rate: float = 2.5e-3
+    harmonics_share: float = 0.1
+    end: float = 1.0
+    half_until: float = 0.4
+    opacity_penalty: float = 0.0
+    scale_penalty: float = 0.0
+    random_background: bool = False
+    per_pixel: float = 1.0
+    strategy_options: dict = field(default_factory=lambda: {"threshold": 4e-4, "every": 40, "first": 50, "until": 0.7, "size_limit": 0.01})
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of the curve: where refinement stood after a step."""
+
+    step: int
+    seconds: float  # without compiling and without what listeners did
+    gaussians: int
+    loss: float  # mean since the last mark
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the progress is given now and then."""
+
+    step: int
+    seconds: float
+    gaussians: Gaussians
+
+
+@dataclass(frozen=True)
+class Refined:
+    gaussians: Gaussians
+    geometry: Geometry
+    steps: int
+    seconds: float
+    interrupted: bool
+    curve: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A seen view as the loss looks at it, at one size."""
+
+    view: int
+    rgb: Annotated[Tensor, "3 H W"]
+    mask: Annotated[Tensor, "H W"] | None
+    camera_from_world: Annotated[Tensor, "4 4"]
+    K: Annotated[Tensor, "3 3"]
+
+
+class Clock:
+    """Seconds of refinement, and what share of it is done."""
+
+    def __init__(self, options: Refinement) -> None:
+        self.options, self.spent, self.begun = options, 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return self.spent + time.perf_counter() - self.begun
+
+    def pause(self) -> None:
+        self.spent = self.seconds
+
+    def go_on(self) -> None:
+        self.begun = time.perf_counter()
+
+    def share(self, step: int) -> float:
+        by_steps = step / self.options.steps if self.options.steps else 0.0
+        by_time = self.seconds / self.options.seconds if self.options.seconds else 0.0
+        return min(max(by_steps, by_time), 1.0)
+
+
+def refine(
+    views: Views, geometry: Geometry, gaussians: Gaussians, options: Refinement, progress: Progress | None = None
+) -> Refined:
+    """Gaussians that look like the seen photos. Ctrl-C keeps what was reached, with `interrupted` set."""
+    progress = progress or Progress()
+    if options.steps is None and options.seconds is None:
+        raise ValueError("refinement needs a number of steps or of seconds")
+    seen = (~views.held_out).nonzero()[:, 0].tolist()
+    if options.steps == 0 or not len(gaussians) or not seen:
+        return Refined(gaussians, geometry, 0, 0.0, False, ())
+    warm_up()
+    session = Session(views, geometry, gaussians, options)
+    interrupted = False
+    try:
+        session.work(progress)
+    except KeyboardInterrupt:
+        interrupted = True
+    refined, cameras = session.result()
+    return Refined(
+        refined, geometry.with_cameras(cameras), session.parameters.steps, session.clock.seconds, interrupted,
+        tuple(session.curve),
+    )  # fmt: skip
+
+
+def warm_up() -> None:
+    """Compile every kernel that refinement runs, or load them from the cache."""
+    render.warm_up()
+    tiny = Gaussians(torch.zeros(1, 3), torch.eye(4)[:1], torch.ones(1, 3), torch.full((1,), 0.5), torch.zeros(1, 1, 3))
+    parameters = Parameters(tiny, 0)
+    leaves = parameters.leaves(0)
+    torch.stack([leaf.sum() for leaf in leaves.values()]).sum().backward()
+    parameters.step(leaves, {name: np.zeros(4, np.float32) for name in leaves})
+
+
+class Session:
+    """A refinement under way. `work` may be interrupted at any point: `result` is the state after the last whole step."""
+
+    def __init__(self, views: Views, geometry: Geometry, gaussians: Gaussians, options: Refinement) -> None:
+        self.options, self.cameras = options, geometry.cameras
+        self.seen = ~views.held_out
+        chosen = self.seen.nonzero()[:, 0].tolist()
+        full = [photo_of(views, geometry.cameras, i) for i in chosen]
+        self.sizes = (full, [halved(photo) for photo in full])
+        self.extent = scene_extent(geometry.cameras)
+        self.parameters = Parameters(gaussians, options.degree)
+        self.strategy = densification.STRATEGIES[options.strategy](**options.strategy_options)
+        self.generator = torch.Generator().manual_seed(options.seed)
+        self.motions = CameraMotions(len(views), self.extent) if options.refine_cameras else None
+        self.exposures = Exposures(len(views)) if options.exposure else None
+        pixels = sum(photo.rgb[0].numel() for photo in full)
+        self.cap = min(options.max_gaussians, int(options.per_pixel * pixels))
+        self.curve: list[Mark] = []
+        self.losses: list[float] = []
+        self.order: list[int] = []
+        self.clock = Clock(options)
+
+    def work(self, progress: Progress) -> None:
+        options, step = self.options, 0
+        while (share := self.clock.share(step)) < 1:
+            self.step(share)
+            step += 1
+            if step % ADVANCE_EVERY == 0:
+                self.mark(step)
+                self.clock.pause()
+                if options.seconds and (not options.steps or self.clock.share(step) > step / options.steps):
+                    progress.advance(min(self.clock.spent, options.seconds), options.seconds, "seconds")
+                else:
+                    progress.advance(step, options.steps or step, "steps")
+                self.clock.go_on()
+            if options.snapshot_every and step % options.snapshot_every == 0:
+                self.clock.pause()
+                progress.snapshot(Snapshot(step, self.clock.spent, self.result()[0]))
+                self.clock.go_on()
+        self.clock.pause()
+
+    def mark(self, step: int) -> None:
+        loss = sum(self.losses) / len(self.losses)
+        self.curve.append(Mark(step, self.clock.seconds, len(self.parameters), loss))
+        self.losses.clear()
+
+    def step(self, share: float) -> None:
+        """One photo: render, compare, move, and let the strategy add and remove."""
+        options = self.options
+        photo = self.next_photo(share)
+        degree = min(options.degree, sum(share >= at for at in options.degree_at))
+        leaves, screen = self.parameters.leaves(degree), Screen()
+        loss = self.loss(photo, leaves, screen)
+        loss.backward()
+        self.losses.append(float(loss.detach()))
+        rates = self.rates(share)
+        self.parameters.step(leaves, rates)
+        if self.motions:
+            self.motions.step(1 - share)
+        if self.exposures:
+            self.exposures.step(self.seen.nonzero()[:, 0])
+        height, width = photo.rgb.shape[1:]
+        self.strategy.observe(screen, width, height)
+        moment = Moment(self.parameters.steps, share, self.extent, self.cap, float(rates["means"][0]), self.generator)
+        self.strategy.adjust(self.parameters, moment)
+
+    def next_photo(self, share: float) -> Photo:
+        """Every photo once, in random order, then again; at half size in the first part."""
+        photos = self.sizes[1 if share < self.options.half_until else 0]
+        if not self.order:
+            self.order = torch.randperm(len(photos), generator=self.generator).tolist()
+        return photos[self.order.pop()]
+
+    def loss(self, photo: Photo, leaves: dict[str, Tensor], screen: Screen) -> Tensor:
+        options = self.options
+        camera = photo.camera_from_world
+        if self.motions:
+            camera = self.motions.moved(camera, photo.view)
+        height, width = photo.rgb.shape[1:]
+        scales, opacities = leaves["log_scales"].exp(), torch.sigmoid(leaves["logits"])
+        rgb, _, alpha = render.rasterize(
+            leaves["means"], leaves["quats"], scales, opacities, leaves["sh"], camera[None], photo.K[None], width, height,
+            screen, options.backend,
+        )  # fmt: skip
+        rgb = rgb[0]
+        if options.random_background:
+            rgb = rgb + (1 - alpha) * torch.rand(3, 1, 1, generator=self.generator)
+        if self.exposures:
+            rgb = self.exposures.applied(rgb, photo.view)
+        total = photometric_loss(rgb, photo)
+        opacity_penalty = options.opacity_penalty + self.strategy.opacity_penalty
+        scale_penalty = options.scale_penalty + self.strategy.scale_penalty
+        if opacity_penalty:
+            total = total + opacity_penalty * opacities.mean()
+        if scale_penalty:
+            total = total + scale_penalty * (scales.mean() / self.extent)
+        return total
+
+    def rates(self, share: float) -> dict[str, np.ndarray]:
+        """Learning rates of the columns of every group."""
+        options = self.options
+        late = options.end**share
+        color = np.full((options.degree + 1) ** 2 * 3, options.color_rate * options.rates * options.harmonics_share, np.float32)
+        color[:3] = options.color_rate * options.rates
+        return {
+            "means": np.full(3, options.means_rate * self.extent * options.means_end**share, np.float32),
+            "quats": np.full(4, 1e-3 * options.rates * late, np.float32),
+            "log_scales": np.full(3, 5e-3 * options.rates * late, np.float32),
+            "logits": np.full(1, options.opacity_rate * late, np.float32),
+            "sh": color * np.float32(late),
+        }
+
+    def result(self) -> tuple[Gaussians, Cameras]:
+        gaussians = self.parameters.gaussians()
+        if self.motions is None:
+            return gaussians, self.cameras
+        return pinned(gaussians, self.motions.applied(self.cameras), self.cameras, self.seen)
+
+
+def photometric_loss(rgb: Annotated[Tensor, "3 H W"], photo: Photo) -> Tensor:
+    """0.8 L1 + 0.2 (1 - SSIM) over what the mask allows (3DGS, eq. 7)."""
+    difference = (rgb - photo.rgb).abs().mean(0)
+    absolute = difference.mean() if photo.mask is None else difference[photo.mask].mean()
+    return (1 - SSIM_WEIGHT) * absolute + SSIM_WEIGHT * (1 - ssim(rgb, photo.rgb, photo.mask))
+
+
+def photo_of(views: Views, cameras: Cameras, i: int) -> Photo:
+    return Photo(i, views.rgb(i), views.mask(i), cameras.camera_from_world[i], cameras.K[i])
+
+
+def halved(photo: Photo) -> Photo:
+    """At half the size, an odd last row or column left out; masked pixels have no part in their neighbours' mean."""
+    height, width = (n // 2 * 2 for n in photo.rgb.shape[1:])
+    if min(height, width) // 2 < WINDOW:
+        return photo
+    rgb = torch.nn.functional.avg_pool2d(photo.rgb[:, :height, :width], 2)
+    mask = None
+    if photo.mask is not None:
+        mask = torch.nn.functional.avg_pool2d(photo.mask[None, :height, :width].float(), 2)[0] == 1
+    K = photo.K.clone()
+    K[:2] *= 0.5
+    return Photo(photo.view, rgb, mask, photo.camera_from_world, K)
+
+
+def scene_extent(cameras: Cameras) -> float:
+    """World units: 1.1 times the furthest a camera stands from their middle (3DGS's cameras_extent)."""
+    centers = cameras.centers_in_world
+    return max(1.1 * float((centers - centers.mean(0)).norm(dim=1).max()), 1e-6)

@@ -1,0 +1,53 @@
+"""Gaussians to start from, at the sparse points of structure from motion."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.geometry import Geometry
+from recon3d.core.harmonics import C0
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+
+NEIGHBOURS = 3  # whose mean distance is a Gaussian's first size (3DGS, Kerbl et al. 2023, section 5.1)
+OPACITY = 0.5  # of the first Gaussians; 3DGS starts at 0.1, which costs steps that a short refinement does not have
+WORST_ERROR = 2.0  # pixels of the photo: points off by more start as floaters
+LARGEST = 0.05  # of a point's distance to the nearest camera: a lonely point starts no cloud in front of everything
+
+
+def seed(views: Views, geometry: Geometry, degree: int = 0) -> Gaussians:
+    """A round Gaussian at each sparse point, in its colour, as large as the gap to its neighbours.
+
+    Raises InputError where there are too few points to start from.
+    """
+    chosen = geometry.with_points(geometry.errors <= WORST_ERROR)
+    if len(chosen.points) <= NEIGHBOURS:
+        chosen = geometry
+    if len(chosen.points) <= NEIGHBOURS:
+        what = f"only {len(geometry.points)} sparse points were found, too few to start splats from"
+        raise InputError("photos", what, "Take photos with more overlap")
+    nearest = torch.cdist(chosen.points, chosen.cameras.centers_in_world).amin(1)
+    sizes = torch.minimum(gaps(chosen.points), LARGEST * nearest).clamp_min(1e-9)
+    count = len(sizes)
+    sh = torch.zeros(count, (degree + 1) ** 2, 3)
+    sh[:, 0] = (chosen.colors.float() / 255 - 0.5) / C0
+    return Gaussians(
+        means=chosen.points.float(),
+        quats=torch.tensor([1.0, 0, 0, 0]).repeat(count, 1),
+        scales=sizes.float()[:, None].repeat(1, 3),
+        opacities=torch.full((count,), OPACITY),
+        sh=sh,
+    )
+
+
+def gaps(points: Annotated[Tensor, "P 3"]) -> Annotated[Tensor, "P"]:
+    """Mean distance of every point to its nearest neighbours."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(points.numpy())
+    distances, _ = tree.query(points.numpy(), NEIGHBOURS + 1)
+    return torch.from_numpy(distances[:, 1:].mean(1))

@@ -1,0 +1,51 @@
+"""What flags mean before any file is opened."""
+
+import pytest
+
+from recon3d.errors import InputError
+from recon3d.pipeline.request import Request, parse_budget, parse_holdout, plan
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "seconds"),
+    [("500", 500, None), ("60s", None, 60), ("1.5m", None, 90), ("0", 0, None), ("0s", 0, None)],
+)
+def test_refine_takes_steps_seconds_and_minutes(text, steps, seconds):
+    budget = parse_budget(text)
+    assert (budget.steps, budget.seconds) == (steps, seconds)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-5", "5h", "1.5", "s", "1e3"])
+def test_refine_refuses_anything_else_naming_the_flag(text):
+    with pytest.raises(InputError, match=r"^--refine: "):
+        parse_budget(text)
+
+
+def test_holdout_counts_from_its_start():
+    assert parse_holdout("8").indices(20) == [0, 8, 16]
+    assert parse_holdout("8:4").indices(20) == [4, 12]
+
+
+@pytest.mark.parametrize("text", ["0", "1", "8:", ":4", "a", "8:4:2", "-8"])
+def test_holdout_refuses_what_leaves_nothing_to_use(text):
+    with pytest.raises(InputError, match=r"^--holdout: "):
+        parse_holdout(text)
+
+
+def test_quality_sets_only_what_was_not_given():
+    high = plan(Request(quality="high", max_size=100))
+    assert (high.max_size, high.budget.steps, high.max_gaussians) == (100, 4000, 200_000)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--max-size", {"max_size": 3}),
+        ("--max-images", {"max_images": 1}),
+        ("--fps", {"fps": 0.0}),
+        ("--seed", {"seed": -1}),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_flag(flag, words):
+    with pytest.raises(InputError, match=f"^{flag}: "):
+        plan(Request(**words))
