@@ -70,10 +70,11 @@ def load_views(
     _check_options(found, max_images, fps)
     listed, model = _cameras_of(found)
     left_out: dict[str, str] = {}
+    errors: list[InputError] = []
     if found.kind == "video":
         photos = _frames(found.root, max_images, fps, progress)
     else:
-        photos = _with_headers(found, listed, left_out, progress)
+        photos = _with_headers(found, listed, left_out, errors)
     unmatched = [name for name in (camera.name for camera in listed.values()) if name not in {p.name for p in photos}]
     if cameras is not None:
         photos, unmatched = _with_given(photos, cameras)
@@ -83,7 +84,11 @@ def load_views(
     for photo in photos:
         _refuse_round_pictures(photo)
     photos = _with_masks(photos, found, masks, invert_masks)
-    kept, images, usable = _read_all(photos, max_size, found, left_out, progress)
+    kept, images, usable = _read_all(photos, max_size, left_out, errors, progress)
+    if not kept:
+        raise _none_readable(found, errors)
+    for error in errors:
+        progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
     views = _views(kept, images, usable)
     return Loaded(
         views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched)
@@ -133,10 +138,10 @@ def _no_match(where: Path, cameras: Sequence[KnownCamera], names: Sequence[str])
 
 
 def _with_headers(
-    found: Found, listed: dict[str, KnownCamera], left_out: dict[str, str], progress: Progress
+    found: Found, listed: dict[str, KnownCamera], left_out: dict[str, str], errors: list[InputError]
 ) -> list[_Photo]:
-    """The photos whose headers can be read. What is left out, and why, goes into `left_out`."""
-    photos, errors = [], []
+    """The photos whose headers can be read. What is left out, and why, goes into `left_out` and `errors`."""
+    photos = []
     for path in found.pictures:
         name = found.name(path)
         if found.kind in LISTED_ONLY and name not in listed:
@@ -147,21 +152,16 @@ def _with_headers(
             photos.append(_Photo(name, Source(path), read_header(path), listed.get(name)))
         except UnicodeEncodeError:
             errors.append(InputError(ascii(name), "its name is not UTF-8", "Rename it"))
-            _leave_out(ascii(name), errors[-1], left_out, progress)
+            left_out[ascii(name)] = errors[-1].what
         except InputError as error:
             errors.append(error)
-            _leave_out(name, error, left_out, progress)
+            left_out[name] = error.what
     if found.kind in LISTED_ONLY:
         names = {found.name(path) for path in found.pictures}
         left_out |= {name: "there is no such photo" for name in listed if name not in names}
     if not photos:
         raise _none_readable(found, errors)
     return photos
-
-
-def _leave_out(name: str, error: InputError, left_out: dict[str, str], progress: Progress) -> None:
-    left_out[name] = error.what
-    progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
 
 
 def _none_readable(found: Found, errors: list[InputError]) -> InputError:
@@ -261,9 +261,12 @@ def _with_masks(photos: list[_Photo], found: Found, given: Path | None, invert: 
 
 
 def _read_all(
-    photos: list[_Photo], max_size: int, found: Found, left_out: dict[str, str], progress: Progress
+    photos: list[_Photo], max_size: int, left_out: dict[str, str], errors: list[InputError], progress: Progress
 ) -> tuple[list[_Photo], list[Tensor], list[Tensor | None]]:
-    """Those that decode, their images [3,H,W] uint8 and masks [H,W] bool at working size."""
+    """Those that decode, their images [3,H,W] uint8 and masks [H,W] bool at working size.
+
+    The others go into `left_out` and `errors`.
+    """
 
     def read(photo: _Photo) -> tuple[Tensor, Tensor | None] | InputError:
         try:
@@ -273,18 +276,16 @@ def _read_all(
                 raise
             return error
 
-    kept, images, masks, errors = [], [], [], []
+    kept, images, masks = [], [], []
     for i, (photo, result) in enumerate(zip(photos, _in_order(read, photos), strict=True)):
         progress.advance(i + 1, len(photos), "photos")
         if isinstance(result, InputError):
             errors.append(result)
-            _leave_out(photo.name, result, left_out, progress)
+            left_out[photo.name] = result.what
             continue
         kept.append(photo)
         images.append(result[0])
         masks.append(result[1])
-    if not kept:
-        raise _none_readable(found, errors)
     return kept, images, masks
 
 

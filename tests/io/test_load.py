@@ -1,6 +1,8 @@
 """Inputs as Views: what is left out and why, focal lengths, shared cameras, masks, known cameras, videos."""
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +77,11 @@ def test_unreadable_photos_among_good_ones_are_left_out_with_name_and_reason():
 
 
 @pytest.mark.parametrize("name", ["text.jpg", "empty.jpg", "truncated.jpg", "one_pixel.png", "bomb_full.png"])
-def test_a_bad_file_alone_is_refused_by_name(name):
+def test_a_bad_file_alone_is_refused_by_name_and_told_once(name):
     path = shared(f"data/bad/{name}")
-    assert refusal(path).startswith(f"{path}: ")
+    progress = Progress()
+    assert refusal(path, progress=progress).startswith(f"{path}: ")
+    assert not progress.notes
 
 
 def test_a_folder_without_one_good_photo_is_refused_once(tmp_path):
@@ -104,6 +108,14 @@ def test_at_most_max_images_are_taken_evenly_spread(tmp_path):
 
 def test_one_image_loads(tmp_path):
     assert len(load(save(tmp_path / "a.png")).views) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
+def test_a_name_that_is_no_text_is_left_out(tmp_path):
+    photo = save(tmp_path / "a.png")
+    os.link(os.fsencode(photo), os.fsencode(tmp_path) + b"/\xff.png")
+    loaded = load(tmp_path)
+    assert loaded.views.names == ("a.png",) and loaded.left_out == (("'\\udcff.png'", "its name is not UTF-8"),)
 
 
 @pytest.mark.parametrize(("scene", "focal"), [("banana", 60 / 36 * 768), ("lund", 35 / 36 * 768), ("fountain-P11", None)])
