@@ -171,8 +171,9 @@ def project(begin, end, means, quats, scales, opacities, sh, sh_stride, degree, 
 
         level = 1.002 * fading + 0.002  # a little more than where alpha is ALPHA_MIN, for rounding
         reach_x, reach_y = np.sqrt(level * xx), np.sqrt(level * yy)
-        left, right = span(u, reach_x, tiles_x)
-        top, bottom = span(v, reach_y, tiles_y)
+        # From the float32 values that binning reads: in float64 a box can end one tile earlier, and its pairs overflow.
+        left, right = span(np.float32(u), np.float32(reach_x), tiles_x)
+        top, bottom = span(np.float32(v), np.float32(reach_y), tiles_y)
         capacity[g] = (right - left) * (bottom - top)
         d, _ = direction(means, g, center)
         basis(np.float32(d[0]), np.float32(d[1]), np.float32(d[2]), degree, functions)
