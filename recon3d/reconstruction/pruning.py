@@ -1,8 +1,11 @@
-"""What does not belong into a scene: Gaussians that only masked pixels saw."""
+"""Gaussians that should not be in the scene: what only masked pixels see."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from torch import Tensor
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
@@ -10,20 +13,24 @@ from recon3d.core.views import Views
 
 
 def unmasked(views: Views, geometry: Geometry, gaussians: Gaussians) -> Gaussians:
-    """The Gaussians whose centre projects onto an unmasked pixel of a view that is not held out; all where nothing is masked.
-
-    Raises nothing: where no Gaussian is left, an empty scene comes back.
-    """
-    if views.masks is None or all(mask is None or bool(mask.all()) for mask in views.masks):
+    """Without the Gaussians whose centre falls on an unmasked pixel of no seen view; all of them where there is no mask."""
+    if views.masks is None or all(mask is None for mask in views.masks):
         return gaussians
-    shown = torch.zeros(len(gaussians), dtype=torch.bool)
+    kept = torch.zeros(len(gaussians), dtype=torch.bool)
     for i in (~views.held_out).nonzero()[:, 0].tolist():
-        xy, depth = geometry.cameras[[i]].project(gaussians.means)
-        height, width = views.images[i].shape[1:]
-        column, row = xy[0].floor().long().unbind(-1)
-        inside = (depth[0] > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        mask = views.masks[i]
-        if mask is not None:
-            inside &= mask[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-        shown |= inside
-    return gaussians[shown]
+        kept |= inside_mask(views, geometry, gaussians.means, i)
+    return gaussians[kept]
+
+
+def inside_mask(
+    views: Views, geometry: Geometry, points: Annotated[Tensor, "P 3"], i: int
+) -> Annotated[Tensor, "P"]:
+    """Which world points project onto a pixel of view i that may be used."""
+    (pixels,), (depth,) = geometry.cameras[[i]].project(points)
+    height, width = geometry.cameras.size(i)
+    column, row = pixels.nan_to_num(-1).floor().long().unbind(-1)
+    inside = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    mask = views.mask(i)
+    if mask is None:
+        return inside
+    return inside & mask[row.clamp(0, height - 1), column.clamp(0, width - 1)]

@@ -46,8 +46,8 @@ def seed(views: Views, geometry: Geometry, degree: int = 0) -> Gaussians:
 
 def gaps(points: Annotated[Tensor, "P 3"]) -> Annotated[Tensor, "P"]:
     """Mean distance of every point to its nearest neighbours."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    tree = cKDTree(points.numpy())
+    tree = KDTree(points.numpy())
     distances, _ = tree.query(points.numpy(), NEIGHBOURS + 1)
     return torch.from_numpy(distances[:, 1:].mean(1))
