@@ -4,6 +4,7 @@ import numpy as np  # noqa: I001 - lists of names are kept in rows
 
 from recon3d.core.jit import kernel, part
 from recon3d.rendering.cpu.harmonics import basis, basis_gradient
+from recon3d.rendering.cpu.lanes import prefetch
 from recon3d.rendering.cpu.layout import (
     ABS_X, ABS_Y, BLUE, GREEN, OPACITY, RED, ROW, SUM_BLUE, SUM_GREEN, SUM_RED, SUM_U, SUM_UU, SUM_UY, SUM_V, SUM_Y,
     SUM_YY, SUM_Z, K, M, S,
@@ -13,6 +14,7 @@ from recon3d.rendering.cpu.projection import (
     pulled_back, rotation_columns, row, scales_of, screen_rows, times, unit_quaternion,
 )  # fmt: skip
 
+AHEAD = 8  # Gaussians: rows of sums lie in order of depth, so a Gaussian's are asked for this long before they are needed
 CHUNK = 1024  # Gaussians whose part of the camera's gradient is summed apart: fixed, so that the sum is always the same
 
 
@@ -110,6 +112,19 @@ def mean_and_camera_gradient(camera, lens, p, screen, d_screen, d_pixel, d_depth
 
 
 @kernel
+def leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels, absolute):
+    """The gradients of a Gaussian that no tile saw: zeros, or what is there already where they are added up."""
+    set_or_add(d_pixels, g, (0.0, 0.0), False)
+    set_or_add(absolute, g, (0.0, 0.0), False)
+    if not accumulate:
+        set_or_add(d_means, g, (0.0, 0.0, 0.0), False)
+        set_or_add(d_quats, g, (0.0, 0.0, 0.0, 0.0), False)
+        set_or_add(d_scales, g, (0.0, 0.0, 0.0), False)
+        d_opacities[g] = 0
+        d_sh[g * coefficients : (g + np.uint64(1)) * coefficients] = 0
+
+
+@kernel
 def project_backward(
     begin, end, means, quats, scales, sh, sh_stride, degree, camera, lens, packed, first_slot, count, sums, accumulate,
     d_means, d_quats, d_scales, d_opacities, d_sh, d_camera, d_pixels, absolute,
@@ -124,15 +139,9 @@ def project_backward(
     coefficients = np.uint64(3 * (degree + 1) * (degree + 1))
     for i in range(begin * CHUNK, min(end * CHUNK, len(means))):
         g = np.uint64(i)
+        prefetch(sums, np.uint64(first_slot[np.uint64(min(i + AHEAD, len(means) - 1))]) * np.uint64(ROW))
         if count[g] == 0:
-            set_or_add(d_pixels, g, (0.0, 0.0), False)
-            set_or_add(absolute, g, (0.0, 0.0), False)
-            if not accumulate:
-                set_or_add(d_means, g, (0.0, 0.0, 0.0), False)
-                set_or_add(d_quats, g, (0.0, 0.0, 0.0, 0.0), False)
-                set_or_add(d_scales, g, (0.0, 0.0, 0.0), False)
-                d_opacities[g] = 0
-                d_sh[g * coefficients : (g + np.uint64(1)) * coefficients] = 0
+            leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels, absolute)
             continue
         summed(sums, first_slot[g], count[g], total)
         line, to_camera = packed[g], d_camera[i // CHUNK]
