@@ -97,24 +97,22 @@ def unbelieved_views(model: Model, held: ViewMatches) -> tuple[int, ...]:
 
 
 def agreement(
-    model: Model, held: ViewMatches
-) -> tuple[Annotated[np.ndarray, "M"], Annotated[np.ndarray, "M"], Annotated[np.ndarray, "M"]]:
-    """For held-back matches of two registered views: does it agree (bool), and both views as indices of the model.
+    model: Model, matches: ViewMatches
+) -> tuple[Annotated[np.ndarray, "E"], Annotated[np.ndarray, "E"], Annotated[np.ndarray, "E"]]:
+    """For the matches of two registered views: does it agree (bool), and both views as indices of the model.
 
     A match agrees where the point that both its rays meet in best lies before both cameras and reprojects within
     MAX_REPROJECTION of both its pixels.
     """
     index = {view: i for i, view in enumerate(model.views)}
-    first = np.array([index.get(v, -1) for v in held.first.tolist()], np.int64)
-    second = np.array([index.get(v, -1) for v in held.second.tolist()], np.int64)
-    inside = (first >= 0) & (second >= 0)
-    first, second = first[inside], second[inside]
-    xy = [held.xy_first[inside], held.xy_second[inside]]
-    agrees = np.zeros(len(first), bool)
-    for i, j in sorted(set(zip(first.tolist(), second.tolist(), strict=True))):
-        of_pair = (first == i) & (second == j)
-        agrees[of_pair] = _pair_agrees(model, (i, j), [x[of_pair] for x in xy])
-    return agrees, first, second
+    agrees, first, second = [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for view, other, rows in matches.by_pair():
+        if view in index and other in index:
+            i, j = index[view], index[other]
+            agrees.append(_pair_agrees(model, (i, j), [matches.xy_first[rows], matches.xy_second[rows]]))
+            first.append(np.full(len(rows), i))
+            second.append(np.full(len(rows), j))
+    return np.concatenate(agrees), np.concatenate(first), np.concatenate(second)
 
 
 def _pair_agrees(

@@ -11,7 +11,7 @@ import numpy as np
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.progress import Progress
-from recon3d.sfm.acceptance import unbelieved_views
+from recon3d.sfm.acceptance import MIN_POINTS, agreement, unbelieved_views
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back, view_matches
 from recon3d.sfm.matching import read_keypoints, read_matches
@@ -19,8 +19,9 @@ from recon3d.sfm.models import Model, Poses, incremental_models, pipeline_option
 from recon3d.sfm.settings import RELAXED
 
 DISAGREES = 3.0  # pixels of the feature picture: median epipolar error above which it is said (published poses: under 1)
-AGREES = 4.0  # pixels within which a match agrees with the given cameras
-HOPELESS = 0.25  # share of matches that agree, below which nothing can be triangulated with the given cameras
+MEASURED_ON = 20_000  # matches, evenly spread
+MISTAKEN = 0.5  # share of the matches that agree (acceptance.agreement) below which a mistake is looked for
+HOPELESS = 0.15  # below this share there is nothing to triangulate; cameras of other photos reached 0.13
 FOCALS = tuple(np.geomspace(0.35, 3.0, 44).tolist())  # of the longest side, tried where only the pose is given
 
 _flip = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -42,11 +43,12 @@ def register_to_given(
     Raises InputError at `where` where hardly a match agrees with the given cameras.
     """
     poses = given_poses(views)
-    matches = view_matches([p for p in read_matches(database) if len(p.verified)], read_keypoints(database, len(views)))
+    pairs = [p for p in read_matches(database) if len(p.verified)]
+    matches = view_matches(pairs, read_keypoints(database, len(views))).thinned(MEASURED_ON)
     cameras = with_best_focal(cameras_of(views), matches, poses)
     disagreement = disagreement_of(matches, cameras, poses, views)
     refuse_hopeless(disagreement, where)
-    if disagreement.get("median_pixels", 0.0) > disagreement.get("limit_pixels", np.inf):
+    if disagreement.get("disagrees"):
         progress.note(in_words(disagreement))
     options = pipeline_options(cameras, RELAXED, threads, seed)
     options.fix_existing_frames = options.mapper.fix_existing_frames = True
@@ -56,6 +58,9 @@ def register_to_given(
         options.image_names = [image_name(view) for view in sorted(believed | set(poses))]
         extended = incremental_models(database, len(views), options, progress, database.with_suffix(".posed"))
         model = extended[0] if extended else model
+    if len(model.points) < MIN_POINTS:
+        what = f"{len(poses)} of {len(views)} photos have a given pose, and only {len(model.points)} points are seen by two"
+        raise InputError(where, what, "Give the cameras of photos that overlap, or leave --cameras out")
     return with_all_given(model, cameras, poses), disagreement
 
 
@@ -96,43 +101,67 @@ def with_all_given(model: Model, cameras: tuple[Camera, ...], poses: Poses) -> M
     )
 
 
-def disagreement_of(
-    matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses, views: Views
-) -> dict[str, Any]:
-    """How far verified matches of views with given poses are from their epipolar lines, in photo pixels; {} without any.
+def disagreement_of(matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses, views: Views) -> dict[str, Any]:
+    """How far the matches of views with given poses are from what those say; {} where there are none.
 
-    `explanation` is the usual mistake that brings the median under the limit, where the given cameras are above it.
+    `median_pixels` is the distance from the epipolar lines in pixels of the photos, `agreeing` the share of matches that
+    can be triangulated before both cameras, `explanation` the usual mistake without which most of them agree.
     """
-    scale = {view: int(views.photo_sizes[view, 1]) / camera.lens.width for camera in cameras for view in camera.views}
-    errors, pixels = epipolar_errors(matches, cameras, poses)
+    errors, rows = epipolar_errors(matches, cameras, poses)
     if not len(errors):
         return {}
-    to_photo = np.array([scale[view] for view in matches.first[pixels].tolist()])
-    undone = {}
-    if np.median(errors) > DISAGREES:
-        for mistake, undo in MISTAKES.items():
-            mended, _ = epipolar_errors(matches, cameras, {view: undo(pose) for view, pose in poses.items()})
-            undone[mistake] = float(np.median(mended * to_photo))
-    limit = DISAGREES * float(np.median(to_photo))
-    best = min(undone, key=lambda mistake: undone[mistake], default=None)
-    fits = best is not None and undone[best] < min(limit, float(np.median(errors * to_photo)) / 4)
+    scale = {view: int(views.photo_sizes[view, 1]) / camera.lens.width for camera in cameras for view in camera.views}
+    to_photo = float(np.median([scale[view] for view in matches.first[rows].tolist()]))
+    median, agreeing = float(np.median(errors)), share_that_agrees(matches, cameras, poses)
+    disagrees = median > DISAGREES or agreeing < MISTAKEN
+    explained = explanation_of(matches, cameras, poses, agreeing) if disagrees else None
     return {
-        "median_pixels": float(np.median(errors * to_photo)),
-        "limit_pixels": limit,
+        "disagrees": disagrees,
+        "median_pixels": median * to_photo,
+        "limit_pixels": DISAGREES * to_photo,
         "matches": len(errors),
-        "agreeing": float((errors < AGREES).mean()),
-        "explanation": best if fits else None,
-        "explained_median_pixels": undone[best] if fits and best is not None else None,
+        "agreeing": agreeing,
+        "explanation": explained and explained[0],
+        "explained_median_pixels": explained and explained[1] * to_photo,
     }
 
 
+def explanation_of(
+    matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses, agreeing: float
+) -> tuple[str, float] | None:
+    """The mistake without which most matches agree, at least twice as many as now, and the median error then."""
+    found = []
+    for mistake, undo in MISTAKES.items():
+        mended = {view: undo(pose) for view, pose in poses.items()}
+        refocused = with_best_focal(cameras, matches, mended)
+        share = share_that_agrees(matches, refocused, mended)
+        if share > max(MISTAKEN, 2 * agreeing):
+            found.append((share, mistake, float(np.median(epipolar_errors(matches, refocused, mended)[0]))))
+    return max(found)[1:] if found else None
+
+
+def share_that_agrees(matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses) -> float:
+    """Share of the matches of two posed views that these cameras triangulate before themselves and near their pixels."""
+    lens = {view: camera.lens for camera in cameras for view in camera.views}
+    none, index = np.zeros((0, 3)), np.zeros(0, np.int64)
+    views = tuple(sorted(poses))
+    posed = Model(
+        views, np.stack([poses[v] for v in views]), tuple(lens[v] for v in views), none, none[:, 0], index, index, index,
+        none[:, :2],
+    )  # fmt: skip
+    agrees, _, _ = agreement(posed, matches)
+    return float(agrees.mean()) if len(agrees) else 0.0
+
+
 def refuse_hopeless(disagreement: dict[str, Any], where: str) -> None:
-    """Raise InputError where so few matches agree with the given cameras that they give no points."""
-    if not disagreement or disagreement["agreeing"] >= HOPELESS:
+    """Raise InputError where a mistake explains why most matches disagree, or so few agree that they give no points."""
+    if not disagreement:
         return
-    what = f"only {disagreement['agreeing']:.0%} of the matches could be triangulated: {in_words(disagreement)}"
-    mend = "Mend the cameras" if disagreement["explanation"] else "Check that they belong to these photos"
-    raise InputError(where, what, f"{mend}, or leave --cameras out")
+    agreeing, explained = disagreement["agreeing"], disagreement["explanation"] is not None
+    if agreeing < (MISTAKEN if explained else HOPELESS):
+        what = f"only {agreeing:.0%} of the matches can be triangulated: {in_words(disagreement)}"
+        mend = "Mend the cameras" if explained else "Check that they belong to these photos"
+        raise InputError(where, what, f"{mend}, or leave --cameras out")
 
 
 def in_words(disagreement: dict[str, Any]) -> str:
@@ -148,8 +177,10 @@ def with_best_focal(cameras: tuple[Camera, ...], matches: ViewMatches, poses: Po
     if all(camera.focal_known for camera in cameras):
         return cameras
     tried = [starting_at(focal, cameras) for focal in FOCALS]
-    medians = [float(np.median(epipolar_errors(matches, t, poses)[0])) if len(matches) else 0.0 for t in tried]
-    return tried[int(np.nanargmin(medians))] if np.isfinite(medians).any() else cameras
+    errors = [epipolar_errors(matches, t, poses)[0] for t in tried]
+    if not all(map(len, errors)):
+        return cameras
+    return tried[int(np.argmin([np.median(e) for e in errors]))]
 
 
 def epipolar_errors(
@@ -161,13 +192,12 @@ def epipolar_errors(
     """
     lens = {view: camera.lens for camera in cameras for view in camera.views}
     errors, rows = [], []
-    for i, j in sorted(set(zip(matches.first.tolist(), matches.second.tolist(), strict=True))):
+    for i, j, of_pair in matches.by_pair():
         if i not in poses or j not in poses:
             continue
         relative = poses[j] @ np.linalg.inv(poses[i])
         x, y, z = relative[:3, 3]
         essential = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ relative[:3, :3]
-        of_pair = np.flatnonzero((matches.first == i) & (matches.second == j))
         a, b = lens[i].rays_of_pixels(matches.xy_first[of_pair]), lens[j].rays_of_pixels(matches.xy_second[of_pair])
         lines_b = np.column_stack([a, np.ones(len(a))]) @ essential.T
         lines_a = np.column_stack([b, np.ones(len(b))]) @ essential

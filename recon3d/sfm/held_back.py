@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,21 @@ class ViewMatches:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def __getitem__(self, rows) -> ViewMatches:
+        return ViewMatches(self.first[rows], self.second[rows], self.xy_first[rows], self.xy_second[rows])
+
+    def by_pair(self) -> Iterator[tuple[int, int, Annotated[np.ndarray, "E"]]]:
+        """Every pair of views that shares a match, in order, with the rows of its matches."""
+        order = np.lexsort((self.second, self.first))
+        first, second = self.first[order], self.second[order]
+        ends = np.flatnonzero((np.diff(first) != 0) | (np.diff(second) != 0)) + 1
+        for rows in np.split(order, ends) if len(order) else []:
+            yield int(self.first[rows[0]]), int(self.second[rows[0]]), rows
+
+    def thinned(self, most: int) -> ViewMatches:
+        """At most `most` of the matches, evenly spread over the list."""
+        return self[np.linspace(0, len(self) - 1, most).astype(int)] if len(self) > most else self
 
 
 def hold_back(database: Path, reduced: Path, views: int, seed: int) -> ViewMatches:
