@@ -4,9 +4,11 @@ import numpy as np
 
 from recon3d.core.jit import kernel, part
 from recon3d.rendering.constants import TILE
-from recon3d.rendering.cpu.layout import BLOCK, LEVEL, REACH_X, REACH_Y, RIGHT, K, M, S, X, Y
+from recon3d.rendering.cpu.lanes import prefetch
+from recon3d.rendering.cpu.layout import BLOCK, LEVEL, REACH_X, REACH_Y, RIGHT, ROW, K, M, S, X, Y
 from recon3d.rendering.cpu.projection import SLACK, span
 
+AHEAD = 8  # Gaussians: rows lie in no order of depth, so each is asked for this long before it is needed
 DIGIT = 11  # bits of a radix pass: three of them hold a float, and a histogram fits the first-level cache
 
 
@@ -90,6 +92,7 @@ def find_pairs(begin, end, chunk, order, packed, first_slot, tiles_x, tiles_y, p
     for c in range(begin, end):
         for i in range(c * chunk, min((c + 1) * chunk, order.size)):
             g = np.uint64(order[np.uint64(i)])
+            prefetch(packed, np.uint64(order[np.uint64(min(i + AHEAD, order.size - 1))]) * np.uint64(ROW))
             row = packed[g]
             slot = first_slot[g]
             top, bottom = span(row[Y], row[REACH_Y], tiles_y)

@@ -181,6 +181,7 @@ def composite_backward(begin, end, tiles_x, packed, starts, entries, planes, vis
         for e in range(starts[tile], last):
             here = uint64(e)
             prefetch(packed, uint64(entries[min(e + AHEAD, last - 1), 0]) * uint64(ROW))
+            prefetch(sums, uint64(entries[min(e + AHEAD, last - 1), 1]) * uint64(ROW))
             r = uint64(entries[here, 0]) * uint64(ROW)
             x, y = packed[r + uint64(X)] - float32(tile_x * TILE), packed[r + uint64(Y)] - float32(tile_y * TILE)
             k_full, m_full = packed[r + uint64(K)], packed[r + uint64(M)]
