@@ -47,8 +47,8 @@ class Gaussians:
         return {1: 0, 4: 1, 9: 2, 16: 3}[self.sh.shape[1]]
 
     def to(self, device: torch.device | str) -> Gaussians:
-        moved = (x.to(device) for x in (self.means, self.quats, self.scales, self.opacities, self.sh))
-        return Gaussians(*moved, self.mode)
+        moved = {name: getattr(self, name).to(device) for name in ("means", "quats", "scales", "opacities", "sh")}
+        return replace(self, **moved)
 
     def transformed(self, similarity: Similarity) -> Gaussians:
         """The same scene in a world moved by `similarity`; harmonics turn with it."""
