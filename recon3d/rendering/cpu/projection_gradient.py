@@ -111,7 +111,7 @@ def mean_and_camera_gradient(camera, lens, p, screen, d_screen, d_pixel, d_depth
     return d_x / p[2], d_y / p[2], d_z
 
 
-@kernel
+@part
 def leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels, absolute):
     """The gradients of a Gaussian that no tile saw: zeros, or what is there already where they are added up."""
     set_or_add(d_pixels, g, (0.0, 0.0), False)
