@@ -55,7 +55,7 @@ class Refinement:
     random_background: bool = False
     per_pixel: float = 1.0
     strategy_options: dict = field(
-        default_factory=lambda: dict(threshold=4e-4, every=40, first=50, until=0.7, size_limit=0.01)
+        default_factory=lambda: {"threshold": 4e-4, "every": 40, "first": 50, "until": 0.7, "size_limit": 0.01}
     )
 
 
