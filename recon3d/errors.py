@@ -21,3 +21,9 @@ class InputError(Exception):
 
     def __reduce__(self):
         return InputError, (self.where, self.what, self.remedy)
+
+
+def check_exists(path: Path, remedy: str = "Check the path") -> None:
+    """Raise InputError where nothing lies at `path`."""
+    if not path.exists():
+        raise InputError(path, "there is no such file or folder", remedy)

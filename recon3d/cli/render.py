@@ -10,7 +10,7 @@ import tyro
 
 from recon3d.cli.options import parse
 from recon3d.cli.screen import listening, table
-from recon3d.errors import InputError
+from recon3d.errors import InputError, check_exists
 from recon3d.progress import Progress
 
 ABOUT = "A .ply at the cameras of a file, or the folder of a run at its own, to PNGs or to a film."
@@ -44,8 +44,7 @@ def main(arguments: list[str]) -> None:
         raise InputError(
             "--seconds", f"{options.seconds:g} is no length of a film", "Give a number above 0, up to 3600"
         )
-    if not options.scene.exists():
-        raise InputError(options.scene, "there is no such file or folder", "Give a .ply or the folder of a run")
+    check_exists(options.scene, "Give a .ply or the folder of a run")
 
     from recon3d.pipeline.render import render_film, render_pictures
 

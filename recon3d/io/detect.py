@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recon3d.errors import InputError
+from recon3d.errors import InputError, check_exists
 from recon3d.io import photos, video
 from recon3d.io.json_input import MAX_BYTES
 from recon3d.io.masks import FOLDER, find_mask, mask_folders
@@ -39,8 +39,7 @@ def detect(paths: Sequence[Path]) -> Found:
     if not paths:
         raise InputError("input", "nothing was given", REMEDY)
     for path in paths:
-        if not path.exists():
-            raise InputError(path, "there is no such file or folder", "Check the path")
+        check_exists(path)
     if len(paths) > 1:
         return _found_photos(_folder_of(paths), _pictures_of(paths))
     path = paths[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from recon3d.core.known_camera import KnownCamera
-from recon3d.errors import InputError
+from recon3d.errors import InputError, check_exists
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.colmap_model import read_model
 from recon3d.io.detect import cameras_kind, model_files, model_folder
@@ -18,8 +18,7 @@ REMEDY = "Give a cameras.json, a transforms.json or a COLMAP model"
 
 def read_given(path: Path) -> tuple[KnownCamera, ...]:
     """The cameras of a cameras.json, a transforms.json, a COLMAP model, or of a folder with one of them (in this order)."""
-    if not path.exists():
-        raise InputError(path, "there is no such file or folder", REMEDY)
+    check_exists(path, REMEDY)
     if path.is_dir():
         for name in ("cameras.json", "transforms.json"):
             if (path / name).is_file() and cameras_kind(path / name) is not None:

@@ -12,7 +12,7 @@ from recon3d.atomic import atomic_file, atomic_folder, make_parents, refuse_exis
 from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.lens import undistorted
-from recon3d.errors import InputError
+from recon3d.errors import InputError, check_exists
 from recon3d.io.film import write_film
 from recon3d.io.given_cameras import read_given
 from recon3d.io.pictures import write_picture
@@ -28,8 +28,7 @@ FILM_SIZE = 1280  # longest side in pixels
 
 def scene_files(scene: Path, cameras: Path | None) -> tuple[Path, Path]:
     """The PLY and the file of cameras: a run folder brings both."""
-    if not scene.exists():
-        raise InputError(scene, "there is no such file or folder", "Give a .ply or the folder of a run")
+    check_exists(scene, "Give a .ply or the folder of a run")
     if scene.is_dir():
         if not (scene / "scene.ply").is_file():
             raise InputError(scene, "no scene.ply lies in this folder", "Give a .ply or the folder of a run")

@@ -6,15 +6,17 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recon3d import __version__
 from recon3d.atomic import flush_all, make_parents, refuse_existing
-from recon3d.errors import InputError
-from recon3d.io.detect import Found, detect
+from recon3d.errors import InputError, check_exists
 from recon3d.pipeline.request import Request, plan
 from recon3d.progress import Progress
 from recon3d.report import report, write_report
+
+if TYPE_CHECKING:
+    from recon3d.io.detect import Found
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,22 @@ class Output:
 def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Progress) -> dict[str, Any]:
     """Carry out a request and write its files; returns the report. Raises InputError, leaving nothing behind."""
     plan(request)  # flags first: they cost nothing to check
+    for path in inputs:
+        check_exists(path)
+    for path in (request.cameras, request.masks):
+        if path is not None:
+            check_exists(path)
+
+    # Loaded only here, and torch after the next look: a wrong path is told in a moment.
+    from recon3d.io.detect import detect
+
     found = detect(inputs)
-    if request.cameras is not None and not request.cameras.exists():
-        raise InputError(
-            request.cameras,
-            "there is no such file or folder",
-            "Give --cameras a cameras.json, a transforms.json or a COLMAP model",
-        )
     check_output(output, found)
 
-    # Only here is torch loaded: a wrong path is told in a moment.
     from recon3d.pipeline.artefacts import WorkFolder, fingerprint
 
-    work = WorkFolder(output.path, fingerprint(request, found.files), output.resume, progress)
+    files = found.files + files_of(request.masks) + files_of(request.cameras)
+    work = WorkFolder(output.path, fingerprint(request, files), output.resume, progress)
     try:
         content = written(inputs, request, output, found, work, progress)
     except InputError:
@@ -57,6 +62,13 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
         raise
     work.remove()
     return content
+
+
+def files_of(place: Path | None) -> tuple[Path, ...]:
+    """The files of a flag that names a file or a folder."""
+    if place is None:
+        return ()
+    return tuple(sorted(file for file in place.rglob("*") if file.is_file())) if place.is_dir() else (place,)
 
 
 def check_output(output: Output, found: Found) -> None:
