@@ -85,15 +85,21 @@ def refusal(m: Measured) -> str | None:
 
 
 def unbelieved_views(model: Model, held: ViewMatches) -> tuple[int, ...]:
-    """Registered views that see too few points, or that too few of their own held-back matches agree with."""
-    seen = np.bincount(model.view, minlength=len(model.views))
+    """Registered views that see too few points, or with which too few of their own held-back matches agree.
+
+    The worst view goes first, and its matches no longer count against the views that it was matched with.
+    """
+    weak = np.bincount(model.view, minlength=len(model.views)) < MIN_POINTS
     agrees, first, second = agreement(model, held)
-    count, good = (
-        np.bincount(np.concatenate([first, second]), weights=weights, minlength=len(model.views))
-        for weights in (None, np.concatenate([agrees, agrees]).astype(float))
-    )
-    weak = (seen < MIN_POINTS) | (good < MIN_VIEW_AGREEMENT * count)
-    return tuple(view for view, is_weak in zip(model.views, weak, strict=True) if is_weak)
+    while True:
+        among = ~weak[first] & ~weak[second]
+        of_views = np.concatenate([first[among], second[among]])
+        count = np.bincount(of_views, minlength=len(weak))
+        good = np.bincount(of_views, weights=np.tile(agrees[among], 2), minlength=len(weak))
+        share = np.where(count > 0, good / np.maximum(count, 1), 1.0)
+        if not (share < MIN_VIEW_AGREEMENT).any():
+            return tuple(view for view, is_weak in zip(model.views, weak, strict=True) if is_weak)
+        weak[share.argmin()] = True
 
 
 def agreement(

@@ -43,6 +43,9 @@ def register_to_given(
     Raises InputError at `where` where hardly a match agrees with the given cameras.
     """
     poses = given_poses(views)
+    if len(poses) < 2:
+        what = f"{len(poses)} of {len(views)} photos has a given pose, and points need two"
+        raise InputError(where, what, "Give the cameras of more photos, or leave --cameras out")
     pairs = [p for p in read_matches(database) if len(p.verified)]
     matches = view_matches(pairs, read_keypoints(database, len(views))).thinned(MEASURED_ON)
     cameras = with_best_focal(cameras_of(views), matches, poses)
@@ -52,14 +55,15 @@ def register_to_given(
         progress.note(in_words(disagreement))
     options = pipeline_options(cameras, RELAXED, threads, seed)
     options.fix_existing_frames = options.mapper.fix_existing_frames = True
-    model = triangulated(database, cameras, poses, options, database.with_suffix(".posed"))
+    model = triangulated(database, cameras, poses, options, database.with_suffix(".posed"), refine_lenses=True)
     if len(poses) < len(views) or not all(camera.known for camera in cameras):
         believed = registering(database, cameras, poses, len(views), options, progress)
         options.image_names = [image_name(view) for view in sorted(believed | set(poses))]
         extended = incremental_models(database, len(views), options, progress, database.with_suffix(".posed"))
         model = extended[0] if extended else model
     if len(model.points) < MIN_POINTS:
-        what = f"{len(poses)} of {len(views)} photos have a given pose, and only {len(model.points)} points are seen by two"
+        far = f": {in_words(disagreement)}" if disagreement.get("disagrees") else ""
+        what = f"only {len(model.points)} points can be triangulated with the {len(poses)} given cameras{far}"
         raise InputError(where, what, "Give the cameras of photos that overlap, or leave --cameras out")
     return with_all_given(model, cameras, poses), disagreement
 

@@ -92,8 +92,13 @@ def incremental_models(database: Path, count: int, options, progress: Progress, 
     return sorted(models, key=lambda m: (-len(m.views), -len(m.view)))
 
 
-def triangulated(database: Path, cameras: tuple[Camera, ...], poses: Poses, options, folder: Path) -> Model:
-    """Points of all matches of views with known camera_from_world, poses and lenses held; written to `folder` too."""
+def triangulated(
+    database: Path, cameras: tuple[Camera, ...], poses: Poses, options, folder: Path, refine_lenses: bool = False
+) -> Model:
+    """Points of all matches of views with known camera_from_world, poses held; written to `folder` too.
+
+    Lenses are held as well, unless `refine_lenses` and none of them is known: then they are adjusted to the poses.
+    """
     colmap.set_random_seed(options.random_seed)
     posed = colmap.Reconstruction()
     for number, camera in enumerate(cameras, 1):
@@ -103,7 +108,8 @@ def triangulated(database: Path, cameras: tuple[Camera, ...], poses: Poses, opti
         image = colmap.Image(name=image_name(view), camera_id=owner[view], image_id=image_id(view))
         posed.add_image_with_trivial_frame(image, colmap.Rigid3d(camera_from_world[:3]))
     folder.mkdir(exist_ok=True)
-    return model_of(colmap.triangulate_points(posed, database, database.parent, folder, True, options, False))
+    adjust = refine_lenses and not any(camera.known for camera in cameras)
+    return model_of(colmap.triangulate_points(posed, database, database.parent, folder, True, options, adjust))
 
 
 def with_lenses(cameras: tuple[Camera, ...], model: Model) -> tuple[Camera, ...]:

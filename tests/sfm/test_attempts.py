@@ -1,0 +1,80 @@
+"""Attempts on synthetic matches, against the true cameras."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recon3d.core.synthetic import Synthetic
+from recon3d.metrics.poses import pair_errors
+from recon3d.progress import Progress
+from recon3d.sfm.attempts import attempt
+from recon3d.sfm.features import cameras_of
+from recon3d.sfm.models import poses_of, starting_at
+from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, RELAXED
+from tests.sfm.synthetic_matches import SCENE, synthetic_scene
+
+
+@pytest.mark.parametrize("settings", [DEFAULT, RELAXED])
+@pytest.mark.parametrize("lens_known", [True, False])
+def test_synthetic_cameras_are_found_within_half_a_degree(tmp_path, settings, lens_known):
+    database, views, truth = synthetic_scene(tmp_path, lens_known=lens_known)
+    found = attempt(database, views, settings, 1, 0, Progress())
+    assert found.refused is None and found.model is not None and found.measured is not None
+    assert found.model.views == (0, 1, 2, 3, 4)
+    errors = pair_errors(torch.from_numpy(found.model.camera_from_world), truth.cameras.camera_from_world)
+    assert float(errors.worst.max()) < 0.5
+    assert found.measured.agreement > 0.99
+
+
+def test_an_accepted_model_is_completed_with_the_points_that_were_held_back(tmp_path):
+    database, views, truth = synthetic_scene(tmp_path)
+    found = attempt(database, views, DEFAULT, 1, 0, Progress())
+    assert found.model is not None
+    seen_by_three = torch.bincount(truth.tracks.point) >= 3
+    assert len(found.model.points) >= 0.98 * int(seen_by_three.sum())
+
+
+def test_three_views_are_found_by_points_that_only_two_of_them_see(tmp_path):
+    """With the default settings no point counts that is not seen by three."""
+    database, views, truth = synthetic_scene(tmp_path, replace(SCENE, views=3, missing=0.35, points=600))
+    found = attempt(database, views, RELAXED, 1, 0, Progress())
+    assert found.model is not None
+    tracks_of_two = (torch.from_numpy(found.model.point).bincount() == 2).sum()
+    assert int(tracks_of_two) > 100
+    errors = pair_errors(torch.from_numpy(found.model.camera_from_world), truth.cameras.camera_from_world)
+    assert float(errors.rotation.max()) < 0.5
+
+
+def test_no_model_of_random_matches_is_believed(tmp_path):
+    """Observations put anywhere: whatever the mapper makes of them, held-back matches do not agree."""
+    database, views, _ = synthetic_scene(tmp_path, Synthetic(views=3, points=80, outliers=1.0))
+    found = attempt(database, views, RELAXED, 1, 0, Progress())
+    assert found.model is None and found.refused
+
+
+def test_two_attempts_with_one_thread_and_one_seed_give_the_same_bits(tmp_path):
+    database, views, _ = synthetic_scene(tmp_path, lens_known=False)
+    a, b = (attempt(database, views, RELAXED, 1, 5, Progress()) for _ in range(2))
+    assert a.model is not None and b.model is not None
+    assert a.model.camera_from_world.tobytes() == b.model.camera_from_world.tobytes()
+    assert a.model.points.tobytes() == b.model.points.tobytes()
+    assert a.measured == b.measured
+
+
+def test_a_starting_focal_length_changes_only_cameras_that_nothing_tells_of(tmp_path):
+    _, views, _ = synthetic_scene(tmp_path, lens_known=False)
+    unknown, known = cameras_of(views), cameras_of(replace(views, focal_priors=(300.0,) * len(views)))
+    assert starting_at(0.8, unknown)[0].lens.params == (0.8 * 1280, 640, 480, 0.0)
+    assert starting_at(0.8, known) == known
+
+
+def test_poses_of_a_model_are_named_by_view(tmp_path):
+    database, views, _ = synthetic_scene(tmp_path)
+    found = attempt(database, views, DEFAULT, 1, 0, Progress())
+    assert found.model is not None
+    assert sorted(poses_of(found.model)) == list(found.model.views)
+
+
+def test_few_view_settings_differ_from_relaxed_ones_in_their_features_alone():
+    assert replace(FEW_VIEWS, name=RELAXED.name, about=RELAXED.about, matching=RELAXED.matching, views_up_to=40) == RELAXED
