@@ -79,23 +79,6 @@ def test_the_check_of_commands_sees_them_in_blocks_and_in_code():
     assert commands(text) == [["run", "a", "--out", "b.ply"], ["doctor", "--json"]]
 
 
-def test_every_exact_version_is_one_that_the_lower_bounds_allow():
-    """constraints.txt pins everything that pyproject.toml asks for, above its lower bound; torch without a local suffix."""
-    import tomllib
-
-    from packaging.requirements import Requirement
-
-    pins = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")
-    )
-    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for text in project["dependencies"] + project["optional-dependencies"]["dev"]:
-        wanted = Requirement(text)
-        assert pins[wanted.name.lower()] in wanted.specifier, text
-    assert pins["torch"] == "2.13.0"
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_the_tests_that_a_page_names_exist(page: Path):
     for file, name in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text(encoding="utf-8")):
