@@ -21,3 +21,4 @@ class KnownCamera:
     image: Path | None = None  # where a file that names its pictures says that this one lies
     mask: Path | None = None  # likewise
     held_out: bool = False  # the file reserves this view for testing
+    in_metres: bool = False  # the file says that lengths in its world are metres

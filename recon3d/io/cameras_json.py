@@ -47,6 +47,7 @@ def read_cameras(path: Path | str) -> tuple[KnownCamera, ...]:
             lens=_lens(entry, path, name),
             camera_from_world=None if pose is None else json_input.rigid(pose, path, name),
             held_out=entry.get("held_out") is True,
+            in_metres=document.get("unit") == UNITS["metres"],
         )
     return tuple(cameras.values())
 

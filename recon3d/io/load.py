@@ -40,6 +40,7 @@ class Loaded:
     sequence: bool  # frames of a video: neighbours overlap
     points: ColmapModel | None  # of an input that is a finished model, its cameras named like the views
     unmatched_cameras: tuple[str, ...]  # given cameras without a photo
+    in_metres: bool  # the poses that were given are in metres
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,13 @@ def load_views(
         progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
     views = _views(kept, images, usable)
     return Loaded(
-        views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched)
-    )
+        views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched),
+        all(camera.in_metres for camera in _posed(kept)) and bool(_posed(kept)),
+    )  # fmt: skip
+
+
+def _posed(photos: list[_Photo]) -> list[KnownCamera]:
+    return [p.known for p in photos if p.known is not None and p.known.camera_from_world is not None]
 
 
 def _check_options(found: Found, max_images: int, fps: float | None) -> None:
@@ -124,8 +130,11 @@ def _cameras_of(found: Found) -> tuple[dict[str, KnownCamera], ColmapModel | Non
         listed = model.cameras
     by_photo = matched(listed, names)
     if found.kind == "run":
-        held_out = {c.name for c in read_cameras(found.root.parent / "cameras.json") if c.held_out}
-        by_photo = {name: replace(c, held_out=name in held_out) for name, c in by_photo.items()}
+        written = {c.name: c for c in read_cameras(found.root.parent / "cameras.json")}
+        by_photo = {
+            name: replace(c, held_out=written[name].held_out, in_metres=written[name].in_metres) if name in written else c
+            for name, c in by_photo.items()
+        }
     if not by_photo:
         raise _no_match(found.cameras, listed, names)
     used = {camera.name for camera in by_photo.values()}

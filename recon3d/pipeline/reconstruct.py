@@ -84,6 +84,8 @@ def method_of(
     def geometry(views: Views) -> tuple[Views, Geometry]:
         found = found_cameras(request, chosen, loaded, where, work, progress)
         flat, geometry = assembled(views, found, chosen.max_size, chosen.geometry)
+        if loaded.in_metres:
+            geometry = replace(geometry, scale="metres", scale_source="given poses")
         facts["geometry"] = geometry_facts(chosen, views, found, geometry)
         return flat, geometry
 
@@ -100,7 +102,7 @@ def method_of(
     turned = request.orientation == "up" and not given
     facts["world"] = {
         "frame": "given" if given else "estimated, up is -y" if turned else "estimated",
-        "unit": "arbitrary",
+        "unit": "metres" if loaded.in_metres else "arbitrary",
     }
     return Method(
         geometry=geometry,

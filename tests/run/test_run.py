@@ -120,6 +120,7 @@ def test_known_cameras_come_out_exactly_as_given(tmp_path):
     given, found = read_cameras(SAMPLE / "cameras.json"), read_cameras(tmp_path / "out" / "cameras.json")
     for a, b in zip(given, found, strict=True):
         assert (a.camera_from_world == b.camera_from_world).all() and (a.lens.K == b.lens.K).all()
+        assert a.in_metres and b.in_metres
 
 
 def test_what_only_masked_pixels_see_is_not_in_the_scene(tmp_path):
