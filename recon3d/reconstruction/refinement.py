@@ -247,10 +247,12 @@ class Session:
         total = photometric_loss(rgb, photo)
         opacity_penalty = options.opacity_penalty + self.strategy.opacity_penalty
         scale_penalty = options.scale_penalty + self.strategy.scale_penalty
-        if opacity_penalty:
-            total = total + opacity_penalty * opacities.mean()
-        if scale_penalty:
-            total = total + scale_penalty * (scales.mean() / self.extent)
+        if opacity_penalty or scale_penalty:
+            # Adam moves what has any gradient by its full rate: what this photo does not show is left alone.
+            assert screen.radii is not None
+            shown = (screen.radii[0] > 0).all(1)
+            total = total + opacity_penalty * (opacities * shown).mean()
+            total = total + scale_penalty * ((scales.mean(1) * shown).mean() / self.extent)
         return total
 
     def rates(self, share: float) -> dict[str, np.ndarray]:

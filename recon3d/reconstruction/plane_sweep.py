@@ -1,0 +1,179 @@
+"""Dense points of the surfaces that several photos show, by plane sweep stereo. Coarse and quick: splats start from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recon3d.core.cameras import fitted_size, resize_map
+from recon3d.core.geometry import Geometry
+from recon3d.core.jit import run
+from recon3d.core.views import Views
+from recon3d.reconstruction import plane_sweep_kernels as kernels
+
+SIZE = 192  # longest side of the pictures that are compared, pixels
+PLANES = 128  # inverse depths
+NEIGHBOURS = 4  # pictures that each one is compared with
+REFERENCES = 48  # pictures at most that get a depth map: about a second each
+SMALL, LARGE, CONTRAST = 0.02, 0.25, 0.04  # of costs from 0 to 1, and of grey values: see smooth_rows
+AGREEING = 1  # other depth maps that must have a point
+AGREEMENT = 0.03  # relative difference of depths that two pictures may have in one point
+STRIDE = 2  # of the pixels of a depth map one in so many, across and down, becomes a point
+WORST_COST = 0.4  # mean of the two best neighbours: a correlation above 0.2
+RANGE = (0.2, 1.2)  # of the least and the greatest inverse depth of the sparse points: what is swept
+
+
+@dataclass(frozen=True)
+class Small:
+    """A picture for matching."""
+
+    grey: Annotated[np.ndarray, "H W"]  # float32, 0 to 1
+    K: Annotated[np.ndarray, "3 3"]
+    camera_from_world: Annotated[np.ndarray, "4 4"]
+
+
+@dataclass(frozen=True)
+class DensePoints:
+    points: Annotated[Tensor, "P 3"]  # float64, world
+    colors: Annotated[Tensor, "P 3"]  # float32, 0 to 1
+    sizes: Annotated[Tensor, "P"]  # world units: what a matched pixel covers there
+
+
+def dense_points(views: Views, geometry: Geometry) -> DensePoints:
+    """Points that two or more depth maps agree on, each surface once, without what masks exclude. May be none."""
+    small = [small_picture(views, geometry, i) for i in range(len(views))]
+    near = neighbours(geometry)
+    references = [i for i in range(len(views)) if near[i]]
+    if len(references) > REFERENCES:
+        references = [references[i] for i in np.linspace(0, len(references) - 1, REFERENCES).round().astype(int)]
+    depths = {i: depth_map(i, near[i], small, geometry) for i in references}
+    trusted = {i: depths[i] * (agreeing(i, depths, small) >= AGREEING) for i in references}
+    return fused(views, small, trusted)
+
+
+def small_picture(views: Views, geometry: Geometry, i: int) -> Small:
+    height, width = geometry.cameras.size(i)
+    size = fitted_size(height, width, SIZE)
+    grey = (views.rgb(i) * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
+    grey = torch.nn.functional.interpolate(grey[None, None], size, mode="bilinear", antialias=True)[0, 0]
+    K = resize_map((height, width), size).numpy() @ geometry.cameras.K[i].numpy()
+    return Small(grey.numpy(), K, geometry.cameras.camera_from_world[i].numpy())
+
+
+def neighbours(geometry: Geometry) -> list[list[int]]:
+    """For every view the ones that share most points with it, of those seen under a useful angle."""
+    tracks, count = geometry.tracks, len(geometry)
+    if tracks is None:
+        return [[] for _ in range(count)]
+    sees = torch.zeros(count, len(geometry.points), dtype=torch.bool)
+    sees[tracks.view, tracks.point] = True
+    rays = torch.nn.functional.normalize(geometry.points[None] - geometry.cameras.centers_in_world[:, None], dim=-1)
+    found = []
+    for i in range(count):
+        scores = []
+        for j in range(count):
+            both = sees[i] & sees[j]
+            if i == j or int(both.sum()) < 8:
+                scores.append(0.0)
+                continue
+            angles = torch.rad2deg(torch.acos((rays[i, both] * rays[j, both]).sum(-1).clamp(-1, 1)))
+            # Under 4 degrees depth is uncertain, over 40 the two windows show different things.
+            useful = (angles / 4).clamp(max=1) * (40 / angles.clamp_min(1e-6)).clamp(max=1) ** 2
+            scores.append(float(useful.sum()))
+        best = sorted(range(count), key=lambda j: -scores[j])[:NEIGHBOURS]
+        found.append([j for j in best if scores[j] > 0])
+    return found
+
+
+def depth_map(i: int, near: list[int], small: list[Small], geometry: Geometry) -> Annotated[np.ndarray, "H W"]:
+    """z-depth of every pixel of picture i, 0 where no neighbour supports it."""
+    here = small[i]
+    inverse = inverse_depths(geometry, i)
+    height, width = here.grey.shape
+    best, second = (np.full((height, width, PLANES), 0.5, np.float32) for _ in range(2))
+    for j in near:
+        there = small[j]
+        other_from_here = there.camera_from_world @ np.linalg.inv(here.camera_from_world)
+        matrix = (there.K @ other_from_here[:3, :3] @ np.linalg.inv(here.K)).astype(np.float32)
+        shift = (there.K @ other_from_here[:3, 3]).astype(np.float32)
+        run(kernels.correlate, PLANES, here.grey, there.grey, matrix, shift, inverse, best, second, grain=8)
+    costs = (best + second) / 2 if len(near) > 1 else best
+    total = np.zeros_like(costs)
+    weights = (np.float32(SMALL), np.float32(LARGE), np.float32(CONTRAST))
+    run(kernels.smooth_rows, height, costs, here.grey, *weights, total)
+    run(kernels.smooth_columns, width, costs, here.grey, *weights, total)
+    chosen = np.empty((height, width), np.float32)
+    run(kernels.choose, height, total, inverse, chosen)
+    plane = np.clip(np.round((chosen - inverse[0]) / (inverse[1] - inverse[0])), 0, PLANES - 1).astype(int)
+    cost = np.take_along_axis(costs, plane[:, :, None], 2)[:, :, 0]
+    return np.where(cost < WORST_COST, 1 / chosen, 0)
+
+
+def inverse_depths(geometry: Geometry, i: int) -> Annotated[np.ndarray, "D"]:
+    """Evenly spread over what the sparse points of view i span, and some more at both ends."""
+    assert geometry.tracks is not None
+    points = geometry.points[geometry.tracks.point[geometry.tracks.view == i]]
+    _, depth = geometry.cameras[[i]].project(points)
+    inverse = (1 / depth[0][depth[0] > 0]).numpy()
+    low, high = np.quantile(inverse, [0.005, 0.995]) * RANGE
+    return np.linspace(low, high, PLANES).astype(np.float32)
+
+
+def unprojected(depth: Annotated[np.ndarray, "H W"], picture: Small) -> Annotated[np.ndarray, "H W 3"]:
+    """World points of all pixels."""
+    height, width = depth.shape
+    y, x = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
+    rays = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(picture.K).T
+    world_from_camera = np.linalg.inv(picture.camera_from_world)
+    return (rays * depth[..., None]) @ world_from_camera[:3, :3].T + world_from_camera[:3, 3]
+
+
+def seen_at(points: Annotated[np.ndarray, "... 3"], picture: Small):
+    """Row, column and z-depth of world points in a picture, and which of them it shows."""
+    in_camera = points @ picture.camera_from_world[:3, :3].T + picture.camera_from_world[:3, 3]
+    depth = in_camera[..., 2]
+    pixels = in_camera @ picture.K.T
+    safe = np.where(depth > 1e-9, depth, 1)
+    column, row = np.floor(pixels[..., 0] / safe), np.floor(pixels[..., 1] / safe)
+    height, width = picture.grey.shape
+    shown = (depth > 1e-9) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return np.where(shown, row, 0).astype(int), np.where(shown, column, 0).astype(int), depth, shown
+
+
+def agreeing(i: int, depths: dict[int, np.ndarray], small: list[Small]) -> Annotated[np.ndarray, "H W"]:
+    """How many other depth maps have every point of picture i where it has it."""
+    points = unprojected(depths[i], small[i])
+    count = np.zeros(depths[i].shape, int)
+    for j, depth in depths.items():
+        if j == i:
+            continue
+        row, column, here, shown = seen_at(points, small[j])
+        count += shown & (np.abs(depth[row, column] - here) < AGREEMENT * here)
+    return count
+
+
+def fused(views: Views, small: list[Small], trusted: dict[int, np.ndarray]) -> DensePoints:
+    """Points of all maps, picture by picture: of each only what the pictures before do not have in the same pixel."""
+    points, colors, sizes = [np.zeros((0, 3))], [np.zeros((0, 3))], [np.zeros(0)]
+    for i, depth in trusted.items():
+        wanted = depth > 0
+        row, column, there, shown = seen_at(np.concatenate(points), small[i])
+        known = shown & (np.abs(depth[row, column] - there) < 2 * AGREEMENT * there)
+        wanted[row[known] // STRIDE * STRIDE, column[known] // STRIDE * STRIDE] = False
+        wanted[np.arange(len(depth)) % STRIDE != 0] = False
+        wanted[:, np.arange(depth.shape[1]) % STRIDE != 0] = False
+        mask = views.mask(i)
+        if mask is not None:
+            allowed = torch.nn.functional.interpolate(mask[None, None].float(), depth.shape, mode="area")[0, 0]
+            wanted &= allowed.numpy() == 1
+        rgb = torch.nn.functional.interpolate(views.rgb(i)[None], depth.shape, mode="bilinear", antialias=True)[0]
+        points.append(unprojected(depth, small[i])[wanted])
+        colors.append(rgb.permute(1, 2, 0).numpy()[wanted])
+        sizes.append(STRIDE * depth[wanted] / small[i].K[0, 0])
+    parts = (np.concatenate(x) for x in (points, colors, sizes))
+    points, colors, sizes = (torch.from_numpy(x) for x in parts)
+    return DensePoints(points, colors.float(), sizes)
