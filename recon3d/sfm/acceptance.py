@@ -33,6 +33,7 @@ class Measured:
     of: int
     points_per_view: int  # the least
     angle: float  # degrees, median
+    reprojection: float  # mean over the points, pixels of the feature picture; no limit, COLMAP's filter has one
     held_back: int  # matches between registered views
     agreement: float  # share of those that agree
     focal: float | None  # of the longest side, the most extreme of the estimated ones; None: all were given
@@ -42,7 +43,7 @@ class Measured:
         """What was measured beside the limits."""
         limits = {
             "views": MIN_VIEWS, "points_per_view": MIN_POINTS, "angle": MIN_ANGLE, "agreement": MIN_AGREEMENT,
-            "reprojection": MAX_REPROJECTION, "focal": FOCAL_RANGE, "distortion": MAX_DISTORTION,
+            "agreement_pixels": MAX_REPROJECTION, "focal": FOCAL_RANGE, "distortion": MAX_DISTORTION,
         }  # fmt: skip
         return {"measured": asdict(self), "limits": limits}
 
@@ -59,6 +60,7 @@ def measure(model: Model, held: ViewMatches, views: int, estimated: Annotated[np
         of=views,
         points_per_view=min(seen.tolist(), default=0),
         angle=float(np.median(angles)) if len(angles) else 0.0,
+        reprojection=float(model.errors.mean()) if len(model.errors) else 0.0,
         held_back=len(agrees),
         agreement=float(agrees.mean()) if len(agrees) else 0.0,
         focal=max(focals, key=lambda f: abs(np.log(f))) if focals else None,

@@ -50,11 +50,20 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
             found.append((kept, measure(kept, held, len(views), estimated_lenses(views))))
     if not found:
         return Attempt(settings, None, None, "the mapper found no pair of images to start with")
-    model, measured = max(found, key=lambda f: (refusal(f[1]) is None, f[1].views, f[1].agreement))
+    model, measured = max(found, key=lambda f: better(f[1]))
     refused = refusal(measured)
     if refused is None:
         model = completed(database, views, cameras, model, held, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
+
+
+def better(m: Measured) -> tuple[bool, int, float]:
+    """The order of models from several focal lengths: believed, of more views, and lying nearer to its matches.
+
+    The depth-reversed solution of nearly parallel views can agree with every held-back match, but fits less well (flower,
+    views 5, 8, 9, 11: 0.54 pixels in the mean, the right one 0.36).
+    """
+    return refusal(m) is None, m.views, -m.reprojection
 
 
 def completed(

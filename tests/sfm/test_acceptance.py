@@ -21,7 +21,7 @@ from recon3d.sfm.acceptance import (
 from recon3d.sfm.held_back import ViewMatches
 from recon3d.sfm.models import Model, only_views
 
-GOOD = Measured(3, 3, 100, 10.0, 200, 0.99, 0.9, 0.01)
+GOOD = Measured(3, 3, 100, 10.0, 0.3, 200, 0.99, 0.9, 0.01)
 
 
 def truth(scene: Synthetic | None = None) -> tuple[Model, ViewMatches]:
