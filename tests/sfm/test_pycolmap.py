@@ -18,8 +18,8 @@ print("written")
 """
 
 
-def run(code: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+def run(code: str, timeout: float = 120) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout)
 
 
 def test_a_png_can_be_written_after_the_adapter_was_imported_first():
@@ -35,7 +35,12 @@ def test_a_png_can_be_written_when_pillow_was_imported_before_the_adapter():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the shadowed zlib was seen in the Linux wheel")
 def test_pycolmap_imported_before_zlib_still_ends_the_process_at_the_next_png():
     """The reason for the adapter. Where it no longer holds, the order of imports there is idle."""
-    done = run("import pycolmap\n" + WRITE_PNG)
+    try:
+        done = run("import pycolmap\n" + WRITE_PNG, timeout=60)
+    except subprocess.TimeoutExpired as hung:  # now and then COLMAP's crash reporter waits for the heap that is broken
+        if b"double free" not in (hung.stderr or b""):
+            raise
+        return
     if done.returncode == 0:
         pytest.skip("this pycolmap does not abort: the adapter's order of imports is no longer needed with it")
     assert done.returncode == -signal.SIGABRT
