@@ -38,7 +38,9 @@ class GrowByGradient:
     opacity_penalty = 0.0
     scale_penalty = 0.0
 
-    def __init__(self, threshold: float, every: int, first: int, until: float, size_limit: float) -> None:
+    def __init__(
+        self, threshold: float = 4e-4, every: int = 40, first: int = 50, until: float = 0.7, size_limit: float = 0.01
+    ) -> None:
         """Mean gradient in half pictures above `threshold`, each `every` steps after `first`, until that share of the
         refinement; larger than size_limit times the extent is split."""
         self.threshold, self.every, self.first, self.until, self.size_limit = threshold, every, first, until, size_limit
@@ -97,7 +99,8 @@ class Relocate:
     """3DGS-MCMC: a fixed pace of growth; dead Gaussians move to live ones, and faint ones drift at random."""
 
     def __init__(
-        self, every: int, first: int, until: float, growth: float, noise: float, opacity_penalty: float, scale_penalty: float
+        self, every: int = 50, first: int = 50, until: float = 0.8, growth: float = 0.15, noise: float = 5e5,
+        opacity_penalty: float = 0.01, scale_penalty: float = 0.01,
     ) -> None:  # fmt: skip
         """`growth` of their number is added each `every` steps; `noise` scales the random drift."""
         self.every, self.first, self.until, self.growth, self.noise = every, first, until, growth, noise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,11 +20,12 @@ SIZE = 192  # longest side of the pictures that are compared, pixels
 PLANES = 128  # inverse depths
 NEIGHBOURS = 4  # pictures that each one is compared with
 REFERENCES = 48  # pictures at most that get a depth map: about a second each
-SMALL, LARGE, CONTRAST = 0.02, 0.25, 0.04  # of costs from 0 to 1, and of grey values: see smooth_rows
+SMALL, LARGE, CONTRAST = 0.02, 0.5, 0.04  # of costs from 0 to 1, and of grey values: see smooth_rows
 AGREEING = 1  # other depth maps that must have a point
 AGREEMENT = 0.03  # relative difference of depths that two pictures may have in one point
+SPECKLE = 100  # pixels: a smaller patch of like depths is noise
 STRIDE = 2  # of the pixels of a depth map one in so many, across and down, becomes a point
-WORST_COST = 0.4  # mean of the two best neighbours: a correlation above 0.2
+WORST_COST = 0.3  # mean of the two best neighbours: a correlation above 0.4
 RANGE = (0.2, 1.2)  # of the least and the greatest inverse depth of the sparse points: what is swept
 
 
@@ -110,7 +112,14 @@ def depth_map(i: int, near: list[int], small: list[Small], geometry: Geometry) -
     run(kernels.choose, height, total, inverse, chosen)
     plane = np.clip(np.round((chosen - inverse[0]) / (inverse[1] - inverse[0])), 0, PLANES - 1).astype(int)
     cost = np.take_along_axis(costs, plane[:, :, None], 2)[:, :, 0]
-    return np.where(cost < WORST_COST, 1 / chosen, 0)
+    return np.where((cost < WORST_COST) & ~speckles(plane), 1 / chosen, 0)
+
+
+def speckles(plane: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W"]:
+    """Pixels (bool) of patches of less than SPECKLE pixels, within which planes change by 1 at most."""
+    patches = np.ascontiguousarray(plane + 1, np.int16)
+    cv2.filterSpeckles(patches, 0, SPECKLE, 1)
+    return patches == 0
 
 
 def inverse_depths(geometry: Geometry, i: int) -> Annotated[np.ndarray, "D"]:

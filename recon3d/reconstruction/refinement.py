@@ -37,10 +37,10 @@ class Refinement:
     seed: int = 0
     refine_cameras: bool = False
     exposure: bool = False
-    strategy: str = "default"
+    strategy: str = "mcmc"
     backend: str = "cpu"
     snapshot_every: int = 0  # steps between snapshots of the Gaussians given to the progress; 0: none
-    degree: int = 2
+    degree: int = 1
     degree_at: tuple[float, ...] = (0.3, 0.6, 0.9)
     means_rate: float = 3e-4
     means_end: float = 0.05
@@ -53,10 +53,8 @@ class Refinement:
     opacity_penalty: float = 0.0
     scale_penalty: float = 0.0
     random_background: bool = False
-    per_pixel: float = 1.0
-    strategy_options: dict = field(
-        default_factory=lambda: {"threshold": 4e-4, "every": 40, "first": 50, "until": 0.7, "size_limit": 0.01}
-    )
+    per_pixel: float = 0.035
+    strategy_options: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

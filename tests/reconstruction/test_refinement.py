@@ -1,0 +1,149 @@
+"""Refinement on photos of splats that are known."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recon3d.core.gaussians import Gaussians
+from recon3d.core.rotations import rotation_angle, rotation_from_vector
+from recon3d.metrics.image import psnr
+from recon3d.progress import Progress
+from recon3d.reconstruction.pruning import unmasked
+from recon3d.reconstruction.refinement import Refinement, Snapshot, refine
+from recon3d.rendering.render import render
+from tests.reconstruction.scenes import splat_photos, views_of
+
+SHORT = Refinement(steps=60, max_gaussians=400, half_until=0.0)
+
+
+def disturbed(gaussians: Gaussians) -> Gaussians:
+    generator = torch.Generator().manual_seed(5)
+    moved = gaussians.means + 0.03 * torch.randn(gaussians.means.shape, generator=generator)
+    return replace(gaussians, means=moved, sh=gaussians.sh * 0, scales=gaussians.scales * 1.3)
+
+
+def mean_psnr(gaussians, geometry, views, index) -> float:
+    pictures = render(gaussians, geometry.cameras, device="cpu").rgb
+    return sum(psnr(pictures[i].clamp(0, 1), views.rgb(i)) for i in index) / len(index)
+
+
+def values(gaussians: Gaussians) -> bytes:
+    return b"".join(getattr(gaussians, n).numpy().tobytes() for n in ("means", "quats", "scales", "opacities", "sh"))
+
+
+@pytest.mark.parametrize("strategy", ["default", "mcmc"])
+def test_photos_that_were_not_used_are_predicted_better_than_before(strategy):
+    views, geometry, truth = splat_photos(held_out=[2])
+    start = disturbed(truth)
+    refined = refine(views, geometry, start, replace(SHORT, steps=150, strategy=strategy))
+    assert mean_psnr(refined.gaussians, geometry, views, [2]) > mean_psnr(start, geometry, views, [2]) + 6
+    refined.gaussians.check("refinement")
+    assert refined.steps == 150 and not refined.interrupted
+
+
+def test_two_runs_with_one_seed_give_the_same_bits_and_another_seed_others():
+    views, geometry, truth = splat_photos()
+    a, b, c = (refine(views, geometry, disturbed(truth), replace(SHORT, seed=s)).gaussians for s in (3, 3, 4))
+    assert values(a) == values(b)
+    assert values(a) != values(c)
+
+
+def test_pixels_of_held_out_photos_have_no_part_in_it():
+    views, geometry, truth = splat_photos(held_out=[2])
+    black = replace(views, images=tuple(x * 0 if i == 2 else x for i, x in enumerate(views.images)))
+    a, b = (refine(v, geometry, disturbed(truth), SHORT).gaussians for v in (views, black))
+    assert values(a) == values(b)
+
+
+def test_what_a_mask_excludes_may_be_anything():
+    views, geometry, truth = splat_photos()
+    mask = torch.ones(64, 64, dtype=torch.bool)
+    mask[:, 40:] = False
+    spoiled = [torch.where(mask, x, 255) for x in views.images]
+    masked = replace(views, images=tuple(spoiled), masks=(mask,) * len(views))
+    refined = refine(masked, geometry, disturbed(truth), replace(SHORT, steps=150)).gaussians
+    pictures = render(refined, geometry.cameras, device="cpu").rgb
+    inside = torch.zeros_like(mask)
+    inside[:, :36] = True
+    before = render(disturbed(truth), geometry.cameras, device="cpu").rgb
+    for i in range(len(views)):
+        assert psnr(pictures[i], views.rgb(i), inside) > psnr(before[i], views.rgb(i), inside) + 5
+
+
+def test_a_time_budget_ends_it():
+    views, geometry, truth = splat_photos()
+    refined = refine(views, geometry, disturbed(truth), replace(SHORT, steps=None, seconds=0.5))
+    assert refined.steps > 0
+    assert 0.5 <= refined.seconds < 5
+
+
+def test_an_interruption_keeps_what_was_reached():
+    views, geometry, truth = splat_photos()
+
+    def listen(event):
+        if event.kind == "advance" and event.done >= 20:
+            raise KeyboardInterrupt
+
+    refined = refine(views, geometry, disturbed(truth), SHORT, Progress(listen))
+    assert refined.interrupted and refined.steps == 20
+    same = refine(views, geometry, disturbed(truth), SHORT)
+    assert not same.interrupted and same.steps == 60
+    refined.gaussians.check("interrupted")
+
+
+def test_progress_is_told_of_steps_and_given_snapshots():
+    views, geometry, truth = splat_photos()
+    events = []
+    refine(views, geometry, disturbed(truth), replace(SHORT, snapshot_every=30), Progress(events.append))
+    snapshots = [e.payload for e in events if e.kind == "snapshot"]
+    assert [s.step for s in snapshots] == [30, 60] and isinstance(snapshots[0], Snapshot)
+    assert [e.done for e in events if e.kind == "advance"] == [10, 20, 30, 40, 50, 60]
+
+
+def test_disturbed_cameras_come_nearer_to_the_true_ones_and_held_out_ones_stay():
+    views, geometry, truth = splat_photos(held_out=[0])
+    turns = 0.01 * torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    turns[0] = 0
+    poses = geometry.cameras.camera_from_world.clone()
+    poses[:, :3, :3] = rotation_from_vector(turns) @ poses[:, :3, :3]
+    wrong = geometry.with_cameras(replace(geometry.cameras, camera_from_world=poses))
+    refined = refine(views, wrong, truth, replace(SHORT, steps=300, refine_cameras=True))
+    found = refined.geometry.cameras.camera_from_world
+
+    def off(cameras):
+        return rotation_angle(cameras[1:, :3, :3] @ geometry.cameras.camera_from_world[1:, :3, :3].transpose(1, 2)).mean()
+
+    assert off(found) < 0.7 * off(poses)
+    assert torch.equal(found[0], poses[0])
+    unmoved = refine(views, wrong, truth, SHORT)
+    assert torch.equal(unmoved.geometry.cameras.camera_from_world, poses)
+
+
+def test_a_darker_photo_does_not_darken_the_scene_where_exposure_is_learned():
+    views, geometry, truth = splat_photos()
+    dark = replace(views, images=tuple((x * 0.6).to(torch.uint8) if i == 3 else x for i, x in enumerate(views.images)))
+    options = replace(SHORT, steps=200)
+    plain, learned = (refine(dark, geometry, truth, replace(options, exposure=e)).gaussians for e in (False, True))
+    others = [0, 1, 2, 4, 5]
+    assert mean_psnr(learned, geometry, views, others) > mean_psnr(plain, geometry, views, others)
+
+
+def test_nothing_is_done_in_no_steps():
+    views, geometry, truth = splat_photos()
+    refined = refine(views, geometry, truth, replace(SHORT, steps=0))
+    assert refined.gaussians is truth and refined.steps == 0
+
+
+def test_gaussians_that_only_masked_pixels_see_are_pruned():
+    views, geometry, truth = splat_photos(held_out=[5])
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[:, :32] = True
+    masked = replace(views, masks=(mask,) * 5 + (torch.ones_like(mask),))
+    kept = unmasked(masked, geometry, truth)
+    pixels, _ = geometry.cameras.project(kept.means)
+    inside = ((pixels >= 0) & (pixels < 64)).all(-1) & (pixels[..., 0] < 32)
+    assert 0 < len(kept) < len(truth)
+    assert inside[:5].any(0).all()
+    assert len(unmasked(views, geometry, truth)) == len(truth)
+    assert len(views_of(torch.zeros(1, 3, 16, 16))) == 1
