@@ -55,7 +55,7 @@ SPLATS = {
     "points": Row(
         "recon3d.reconstruction.seeding:seed",
         licence="Apache-2.0",
-        about="a Gaussian at each sparse point",
+        about="Gaussians at sparse points, at points of plane-sweep stereo, and far behind",
         needs="scipy",
     ),
 }
