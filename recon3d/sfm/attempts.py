@@ -14,6 +14,7 @@ from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back
 from recon3d.sfm.models import (
     Model,
+    global_models,
     incremental_models,
     only_views,
     pipeline_options,
@@ -41,11 +42,16 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
     cameras, reduced = cameras_of(views), database.with_suffix(".reduced.db")
     held = hold_back(database, reduced, len(views), seed)
     options = pipeline_options(cameras, settings, threads, seed)
+    starts = settings.focal_starts if not all(c.focal_known for c in cameras) else settings.focal_starts[:1]
     found = []
-    for start in settings.focal_starts if not all(c.focal_known for c in cameras) else settings.focal_starts[:1]:
+    for start in starts:
         started = starting_at(start, cameras)
         write_lenses(reduced, started)
-        for model in incremental_models(reduced, len(views), options, progress)[:1]:
+        if settings.mapper == "global":
+            models = global_models(reduced, cameras, threads, seed)
+        else:
+            models = incremental_models(reduced, len(views), options, progress)
+        for model in models[:1]:
             kept = only_views(model, sorted(set(model.views) - set(unbelieved_views(model, held))))
             found.append((kept, measure(kept, held, len(views), estimated_lenses(views))))
     if not found:

@@ -37,7 +37,7 @@ class Mapping:
     track_view: Annotated[Tensor, "M"]  # int64, index into `registered`
     track_point: Annotated[Tensor, "M"]  # int64, index into `points`
     track_xy: Annotated[Tensor, "M 2"]  # float64, pixels of the full-size photo as taken (distorted)
-    settings: str  # "default", "relaxed", "few views" or "known cameras"
+    settings: str  # "default", "relaxed", "global", "few views" or "known cameras"
     why: str  # one line: why these settings
     repeatable: bool  # the same input and seed give the same bits
     acceptance: dict[str, Any] = field(default_factory=dict)  # what the acceptance test measured, with its limits

@@ -92,6 +92,24 @@ def incremental_models(database: Path, count: int, options, progress: Progress, 
     return sorted(models, key=lambda m: (-len(m.views), -len(m.view)))
 
 
+def global_models(database: Path, cameras: tuple[Camera, ...], threads: int, seed: int) -> list[Model]:
+    """All models of COLMAP's global mapper (GLOMAP, Pan et al. 2024), the largest first."""
+    colmap.set_random_seed(seed)
+    options = colmap.GlobalPipelineOptions()
+    seeded = (options, options.mapper, options.mapper.rotation_averaging, options.mapper.global_positioning)
+    for part in (*seeded, options.mapper.retriangulation):
+        part.random_seed = seed
+    options.num_threads = options.mapper.num_threads = threads
+    options.min_num_matches = MIN_MATCHES
+    options.mapper.global_positioning.use_gpu = options.mapper.bundle_adjustment.ceres.use_gpu = False
+    adjusts = options.mapper.bundle_adjustment
+    adjusts.refine_focal_length = adjusts.refine_extra_params = not all(camera.known for camera in cameras)
+    with tempfile.TemporaryDirectory(dir=database.parent) as written:
+        found = colmap.global_mapping(database, database.parent, written, options)
+    models = [model_of(reconstruction) for reconstruction in found.values()]
+    return sorted(models, key=lambda m: (-len(m.views), -len(m.view)))
+
+
 def triangulated(
     database: Path, cameras: tuple[Camera, ...], poses: Poses, options, folder: Path, refine_lenses: bool = False
 ) -> Model:
@@ -113,9 +131,9 @@ def triangulated(
 
 
 def with_lenses(cameras: tuple[Camera, ...], model: Model) -> tuple[Camera, ...]:
-    """The cameras with the lenses that a model found for them."""
+    """The cameras with the lenses that a model found for them; known ones stay as given."""
     lens = dict(zip(model.views, model.lenses, strict=True))
-    return tuple(replace(c, lens=next((lens[v] for v in c.views if v in lens), c.lens)) for c in cameras)
+    return tuple(c if c.known else replace(c, lens=next((lens[v] for v in c.views if v in lens), c.lens)) for c in cameras)
 
 
 def poses_of(model: Model) -> Poses:

@@ -11,11 +11,11 @@ from recon3d.progress import Progress
 from recon3d.sfm.attempts import attempt
 from recon3d.sfm.features import cameras_of
 from recon3d.sfm.models import poses_of, starting_at
-from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, RELAXED
+from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, GLOBAL, RELAXED
 from tests.sfm.synthetic_matches import SCENE, synthetic_scene
 
 
-@pytest.mark.parametrize("settings", [DEFAULT, RELAXED])
+@pytest.mark.parametrize("settings", [DEFAULT, RELAXED, GLOBAL])
 @pytest.mark.parametrize("lens_known", [True, False])
 def test_synthetic_cameras_are_found_within_half_a_degree(tmp_path, settings, lens_known):
     database, views, truth = synthetic_scene(tmp_path, lens_known=lens_known)
@@ -53,9 +53,10 @@ def test_no_model_of_random_matches_is_believed(tmp_path):
     assert found.model is None and found.refused
 
 
-def test_two_attempts_with_one_thread_and_one_seed_give_the_same_bits(tmp_path):
+@pytest.mark.parametrize("settings", [RELAXED, GLOBAL])
+def test_two_attempts_with_one_thread_and_one_seed_give_the_same_bits(tmp_path, settings):
     database, views, _ = synthetic_scene(tmp_path, lens_known=False)
-    a, b = (attempt(database, views, RELAXED, 1, 5, Progress()) for _ in range(2))
+    a, b = (attempt(database, views, settings, 1, 5, Progress()) for _ in range(2))
     assert a.model is not None and b.model is not None
     assert a.model.camera_from_world.tobytes() == b.model.camera_from_world.tobytes()
     assert a.model.points.tobytes() == b.model.points.tobytes()
@@ -77,4 +78,4 @@ def test_poses_of_a_model_are_named_by_view(tmp_path):
 
 
 def test_few_view_settings_differ_from_relaxed_ones_in_their_features_alone():
-    assert replace(FEW_VIEWS, name=RELAXED.name, about=RELAXED.about, matching=RELAXED.matching, views_up_to=40) == RELAXED
+    assert replace(FEW_VIEWS, name=RELAXED.name, about=RELAXED.about, matching=RELAXED.matching, views_up_to=12) == RELAXED
