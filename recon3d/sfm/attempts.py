@@ -52,7 +52,7 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
         else:
             models = incremental_models(reduced, len(views), options, progress)
         for model in models[:1]:
-            kept = only_views(model, sorted(set(model.views) - set(unbelieved_views(model, held))))
+            kept = believed_part(model, held)
             found.append((kept, measure(kept, held, len(views), estimated_lenses(views))))
     if not found:
         return Attempt(settings, None, None, "the mapper found no pair of images to start with")
@@ -61,6 +61,13 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
     if refused is None:
         model = completed(database, views, cameras, model, held, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
+
+
+def believed_part(model: Model, held: ViewMatches) -> Model:
+    """The model without the views that are not believed, nor those that see too few points without these."""
+    while weak := unbelieved_views(model, held):
+        model = only_views(model, sorted(set(model.views) - set(weak)))
+    return model
 
 
 def better(m: Measured) -> tuple[bool, int, float]:
