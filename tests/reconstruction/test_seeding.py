@@ -38,7 +38,7 @@ def test_dense_points_leave_out_what_is_masked_in_every_photo_that_would_give_it
     assert inside.any(0).all()
 
 
-def test_photos_without_common_points_give_no_dense_points():
+def test_photos_that_share_no_points_give_no_dense_points():
     views, geometry, _ = plane_photos()
     assert neighbours(bare_geometry(geometry.cameras)) == [[]] * len(views)
     assert len(dense_points(views, bare_geometry(geometry.cameras)).points) == 0
