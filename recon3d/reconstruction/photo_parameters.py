@@ -14,7 +14,7 @@ from recon3d.core.rotations import rotation_from_vector
 from recon3d.core.similarity import fit_cameras
 
 TURN_RATE, SHIFT_RATE = 1e-4, 1e-4  # radians, and shares of the scene's extent, for each step of Adam
-EXPOSURE_RATE = 1e-3  # of the entries of the colour matrix
+EXPOSURE_RATE = 5e-3  # of the entries of the colour matrix: a photo half as bright takes 100 steps of its own
 
 
 class CameraMotions:
@@ -74,8 +74,11 @@ class Exposures:
         return torch.einsum("ij,jhw->ihw", matrix[:, :3], rgb) + matrix[:, 3, None, None]
 
     def step(self, seen: Annotated[Tensor, "k"]) -> None:
-        """One step; the mean over the seen photos is put back to the identity, or scene and photos would trade colours."""
+        """One step; the median of the seen photos is put back to the identity, or scene and photos would trade colours.
+
+        Not the mean: one dark photo would make all others, and the scene, too bright.
+        """
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            self.matrices[seen] += torch.eye(3, 4) - self.matrices[seen].mean(0)
+            self.matrices[seen] += torch.eye(3, 4) - self.matrices[seen].median(0).values

@@ -40,7 +40,7 @@ def bare_geometry(cameras: Cameras) -> Geometry:
 def splat_photos(views: int = 6, held_out=(), size: int = 64) -> tuple[Views, Geometry, Gaussians]:
     """Photos of random Gaussians by an arc of cameras, taken with our own renderer."""
     cameras = arc_of_cameras(Synthetic(views=views, height=size, width=size, arc=60))
-    gaussians = synthetic_gaussians(150, degree=0, size=0.15)
+    gaussians = synthetic_gaussians(300, degree=0, size=0.07)
     return views_of(render(gaussians, cameras, device="cpu").rgb, held_out), bare_geometry(cameras), gaussians
 
 

@@ -106,15 +106,16 @@ def test_disturbed_cameras_come_nearer_to_the_true_ones_and_held_out_ones_stay()
     turns = 0.01 * torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     turns[0] = 0
     poses = geometry.cameras.camera_from_world.clone()
-    poses[:, :3, :3] = rotation_from_vector(turns) @ poses[:, :3, :3]
+    poses[:, :3] = rotation_from_vector(turns) @ poses[:, :3]
     wrong = geometry.with_cameras(replace(geometry.cameras, camera_from_world=poses))
-    refined = refine(views, wrong, truth, replace(SHORT, steps=300, refine_cameras=True))
+    still = replace(SHORT, steps=400, refine_cameras=True, means_rate=0.0, rates=0.0, opacity_rate=0.0, max_gaussians=0)
+    refined = refine(views, wrong, truth, still)
     found = refined.geometry.cameras.camera_from_world
 
     def off(cameras):
         return rotation_angle(cameras[1:, :3, :3] @ geometry.cameras.camera_from_world[1:, :3, :3].transpose(1, 2)).mean()
 
-    assert off(found) < 0.7 * off(poses)
+    assert off(found) < 0.6 * off(poses)
     assert torch.equal(found[0], poses[0])
     unmoved = refine(views, wrong, truth, SHORT)
     assert torch.equal(unmoved.geometry.cameras.camera_from_world, poses)
@@ -123,10 +124,10 @@ def test_disturbed_cameras_come_nearer_to_the_true_ones_and_held_out_ones_stay()
 def test_a_darker_photo_does_not_darken_the_scene_where_exposure_is_learned():
     views, geometry, truth = splat_photos()
     dark = replace(views, images=tuple((x * 0.6).to(torch.uint8) if i == 3 else x for i, x in enumerate(views.images)))
-    options = replace(SHORT, steps=200)
-    plain, learned = (refine(dark, geometry, truth, replace(options, exposure=e)).gaussians for e in (False, True))
-    others = [0, 1, 2, 4, 5]
-    assert mean_psnr(learned, geometry, views, others) > mean_psnr(plain, geometry, views, others)
+    options = replace(SHORT, steps=400, degree=0)
+    start = disturbed(truth)
+    plain, learned = (refine(dark, geometry, start, replace(options, exposure=e)).gaussians for e in (False, True))
+    assert mean_psnr(learned, geometry, views, [3]) > mean_psnr(plain, geometry, views, [3]) + 1
 
 
 def test_nothing_is_done_in_no_steps():
