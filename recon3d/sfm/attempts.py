@@ -55,7 +55,7 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
             kept = believed_part(model, held)
             found.append((kept, measure(kept, held, len(views), estimated_lenses(views))))
     if not found:
-        return Attempt(settings, None, None, "the mapper found no pair of images to start with")
+        return Attempt(settings, None, None, "the mapper found nothing to start from")
     model, measured = max(found, key=lambda f: better(f[1]))
     refused = refusal(measured)
     if refused is None:
