@@ -35,11 +35,12 @@ def test_a_forbidden_word_is_seen_inside_a_name(name: str):
 
 
 def test_no_name_has_a_word_that_says_nothing():
+    """Names of tests are sentences, in which "common" is a word like any other."""
     wrong = [
         f"{place(file)}: {name}"
         for file in FILES
         for name in [*file.relative_to(ROOT).with_suffix("").parts, *(d.name for d in definitions(file))]
-        if words(name) & FORBIDDEN
+        if words(name) & FORBIDDEN and not name.startswith("test_")
     ]
     assert wrong == []
 
