@@ -27,7 +27,7 @@ from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.progress import Progress
-from recon3d.reconstruction.pruning import unmasked
+from recon3d.reconstruction.pruning import thinned, unmasked
 from recon3d.reconstruction.refinement import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
 from recon3d.rendering.render import usable_backend
@@ -156,6 +156,7 @@ def refined(
 ) -> tuple[Gaussians, Geometry, dict[str, Any]]:  # fmt: skip
     """Splats refined as the budget says, and what is seen through masks only left out."""
     facts: dict[str, Any] = {"steps": 0, "seconds": 0.0, "interrupted": False}
+    gaussians = thinned(gaussians, chosen.max_gaussians, request.seed or 0)
     if chosen.budget.steps == 0:
         return unmasked(views, geometry, gaussians), geometry, facts
     options = Refinement(

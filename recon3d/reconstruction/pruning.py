@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -34,3 +35,12 @@ def inside_mask(
     if mask is None:
         return inside
     return inside & mask[row.clamp(0, height - 1), column.clamp(0, width - 1)]
+
+
+def thinned(gaussians: Gaussians, most: int, seed: int) -> Gaussians:
+    """At most so many of the Gaussians, drawn evenly; those that stay grow, so that surfaces stay covered."""
+    if len(gaussians) <= most:
+        return gaussians
+    generator = torch.Generator().manual_seed(seed)
+    kept = gaussians[torch.randperm(len(gaussians), generator=generator)[:most].sort().values]
+    return replace(kept, scales=kept.scales * (len(gaussians) / most) ** 0.5)

@@ -20,8 +20,6 @@ OPACITY = 0.5  # of the first Gaussians; 3DGS starts at 0.1, which costs steps t
 WORST_ERROR = 2.0  # pixels of the photo: points off by more start as floaters
 LARGEST = 0.05  # of a point's distance to the nearest camera: a lonely point starts no cloud in front of everything
 DENSE_SIZE = 0.6  # of the gap between dense points
-BACKDROP = True
-DENSE = True
 
 
 def seed(views: Views, geometry: Geometry, degree: int = 0) -> Gaussians:
@@ -29,12 +27,12 @@ def seed(views: Views, geometry: Geometry, degree: int = 0) -> Gaussians:
 
     Raises InputError where there are too few points to start from.
     """
-    parts = [sparse_seeds(geometry)]
-    if DENSE:
-        dense = dense_points(views, geometry)
-        parts.append((dense.points, dense.colors, DENSE_SIZE * dense.sizes))
-    if BACKDROP:
-        parts.append(backdrop(views, geometry))
+    dense = dense_points(views, geometry)
+    parts = [
+        sparse_seeds(geometry),
+        (dense.points, dense.colors, DENSE_SIZE * dense.sizes),
+        backdrop(views, geometry),
+    ]
     points, colors, sizes = (torch.cat(columns) for columns in zip(*parts, strict=True))
     sh = torch.zeros(len(points), (degree + 1) ** 2, 3)
     sh[:, 0] = (colors - 0.5) / C0

@@ -108,14 +108,13 @@ def test_disturbed_cameras_come_nearer_to_the_true_ones_and_held_out_ones_stay()
     poses = geometry.cameras.camera_from_world.clone()
     poses[:, :3] = rotation_from_vector(turns) @ poses[:, :3]
     wrong = geometry.with_cameras(replace(geometry.cameras, camera_from_world=poses))
-    still = replace(SHORT, steps=400, refine_cameras=True, means_rate=0.0, rates=0.0, opacity_rate=0.0, max_gaussians=0)
-    refined = refine(views, wrong, truth, still)
+    refined = refine(views, wrong, truth, replace(SHORT, steps=300, refine_cameras=True))
     found = refined.geometry.cameras.camera_from_world
 
     def off(cameras):
         return rotation_angle(cameras[1:, :3, :3] @ geometry.cameras.camera_from_world[1:, :3, :3].transpose(1, 2)).mean()
 
-    assert off(found) < 0.6 * off(poses)
+    assert off(found) < 0.7 * off(poses)
     assert torch.equal(found[0], poses[0])
     unmoved = refine(views, wrong, truth, SHORT)
     assert torch.equal(unmoved.geometry.cameras.camera_from_world, poses)
@@ -124,7 +123,7 @@ def test_disturbed_cameras_come_nearer_to_the_true_ones_and_held_out_ones_stay()
 def test_a_darker_photo_does_not_darken_the_scene_where_exposure_is_learned():
     views, geometry, truth = splat_photos()
     dark = replace(views, images=tuple((x * 0.6).to(torch.uint8) if i == 3 else x for i, x in enumerate(views.images)))
-    options = replace(SHORT, steps=400, degree=0)
+    options = replace(SHORT, steps=400)
     start = disturbed(truth)
     plain, learned = (refine(dark, geometry, start, replace(options, exposure=e)).gaussians for e in (False, True))
     assert mean_psnr(learned, geometry, views, [3]) > mean_psnr(plain, geometry, views, [3]) + 1
