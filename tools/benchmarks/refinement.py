@@ -138,6 +138,8 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             axis.plot([p[key] for p in row["curve"]], [p["psnr"] for p in row["curve"]], marker=".", label=label)
         axis.set_xlabel({"step": "steps", "seconds": "seconds of refinement"}[key])
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:.0f}")
+        axis.xaxis.set_minor_formatter("")
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("held-out PSNR, dB")
     axes[1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
