@@ -21,11 +21,16 @@ PLANES = 128  # inverse depths
 NEIGHBOURS = 4  # pictures that each one is compared with
 REFERENCES = 48  # pictures at most that get a depth map: about a second each
 SMALL, LARGE, CONTRAST = 0.02, 0.5, 0.04  # of costs from 0 to 1, and of grey values: see smooth_rows
+# Of the two best neighbours, the better one's share of the cost: what stands before a far surface hides it from many. On
+# fountain-P11 with photo 4 held out 0.5 gives 28.5 dB, 0.7 28.9 and 1.0 28.6; with 0 and 8 held out 23.1, 23.7 and 21.4.
+BEST = 0.7
+ALONE = 0.05  # more for a point that one neighbour shows
+UNKNOWN = np.float32(0.5)  # no correlation: the cost of a point that no neighbour shows
 AGREEING = 1  # other depth maps that must have a point
 AGREEMENT = 0.03  # relative difference of depths that two pictures may have in one point
 SPECKLE = 100  # pixels: a smaller patch of like depths is noise
 STRIDE = 2  # of the pixels of a depth map one in so many, across and down, becomes a point
-WORST_COST = 0.3  # mean of the two best neighbours: a correlation above 0.4
+WORST_COST = 0.3  # of a pixel that is believed: a correlation above 0.4
 RANGE = (0.2, 1.2)  # of the least and the greatest inverse depth of the sparse points: what is swept
 
 
@@ -96,14 +101,14 @@ def depth_map(i: int, near: list[int], small: list[Small], geometry: Geometry) -
     here = small[i]
     inverse = inverse_depths(geometry, i)
     height, width = here.grey.shape
-    best, second = (np.full((height, width, PLANES), 0.5, np.float32) for _ in range(2))
+    best, second = (np.full((height, width, PLANES), np.inf, np.float32) for _ in range(2))
     for j in near:
         there = small[j]
         other_from_here = there.camera_from_world @ np.linalg.inv(here.camera_from_world)
         matrix = (there.K @ other_from_here[:3, :3] @ np.linalg.inv(here.K)).astype(np.float32)
         shift = (there.K @ other_from_here[:3, 3]).astype(np.float32)
         run(kernels.correlate, PLANES, here.grey, there.grey, matrix, shift, inverse, best, second, grain=8)
-    costs = (best + second) / 2 if len(near) > 1 else best
+    costs = merged_costs(best, second)
     total = np.zeros_like(costs)
     weights = (np.float32(SMALL), np.float32(LARGE), np.float32(CONTRAST))
     run(kernels.smooth_rows, height, costs, here.grey, *weights, total)
@@ -113,6 +118,14 @@ def depth_map(i: int, near: list[int], small: list[Small], geometry: Geometry) -
     plane = np.clip(np.round((chosen - inverse[0]) / (inverse[1] - inverse[0])), 0, PLANES - 1).astype(int)
     cost = np.take_along_axis(costs, plane[:, :, None], 2)[:, :, 0]
     return np.where((cost < WORST_COST) & ~speckles(plane), 1 / chosen, 0)
+
+
+def merged_costs(
+    best: Annotated[np.ndarray, "H W D"], second: Annotated[np.ndarray, "H W D"]
+) -> Annotated[np.ndarray, "H W D"]:
+    """From the least costs over the neighbours, infinite where too few of them show the point, to one cost."""
+    costs = np.where(np.isfinite(second), BEST * best + (1 - BEST) * second, best + ALONE)
+    return np.where(np.isfinite(best), costs, UNKNOWN).astype(np.float32)
 
 
 def speckles(plane: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W"]:
