@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recon3d.core.cameras import as_index
-from recon3d.core.harmonics import rotated_harmonics
+from recon3d.core.harmonics import DEGREES, turning
 from recon3d.core.rotations import quaternion_product, quats_from_matrices
 from recon3d.core.shapes import check_shapes
 from recon3d.core.similarity import Similarity
-
-Mode = Literal["default", "antialiased", "2dgs"]
+from recon3d.core.splats import FIELDS, Mode, Splats
 
 
 @dataclass(frozen=True)
@@ -44,42 +44,35 @@ class Gaussians:
 
     @property
     def degree(self) -> int:
-        return {1: 0, 4: 1, 9: 2, 16: 3}[self.sh.shape[1]]
+        return DEGREES[self.sh.shape[1]]
+
+    @staticmethod
+    def of(splats: Splats) -> Gaussians:
+        """Splats of a file as tensors, which share their memory."""
+        return Gaussians(
+            *(torch.from_numpy(np.ascontiguousarray(getattr(splats, n))) for n in FIELDS), mode=splats.mode
+        )
+
+    def splats(self) -> Splats:
+        """The same values as arrays, without gradients."""
+        return Splats(*(getattr(self, name).detach().cpu().numpy() for name in FIELDS), mode=self.mode)
 
     def to(self, device: torch.device | str) -> Gaussians:
-        moved = {name: getattr(self, name).to(device) for name in ("means", "quats", "scales", "opacities", "sh")}
+        moved = {name: getattr(self, name).to(device) for name in FIELDS}
         return replace(self, **moved)
 
     def transformed(self, similarity: Similarity) -> Gaussians:
         """The same scene in a world moved by `similarity`; harmonics turn with it."""
         turn = quats_from_matrices(similarity.rotation[None]).to(self.quats)
+        harmonics = torch.from_numpy(turning(similarity.rotation.cpu().numpy(), self.degree)).to(self.sh)
         return replace(
             self,
             means=similarity.apply(self.means),
             quats=quaternion_product(turn, self.quats),
             scales=self.scales * similarity.scale.to(self.scales),
-            sh=rotated_harmonics(self.sh, similarity.rotation),
+            sh=torch.einsum("ij,gjc->gic", harmonics, self.sh),
         )
 
     def check(self, stage: str) -> None:
         """Raise ValueError naming the stage, the Gaussian and the number where a value cannot be rendered."""
-        for name in ("means", "quats", "scales", "opacities", "sh"):
-            value = getattr(self, name)
-            bad = ~torch.isfinite(value).reshape(len(self), -1).all(1)
-            if bad.any():
-                raise ValueError(
-                    f"{stage}: {name} of Gaussian {int(bad.nonzero()[0])} are not finite ({int(bad.sum())} in all)"
-                )
-        off = (self.quats.norm(dim=1) - 1).abs()
-        if len(self) and off.max() > 1e-3:
-            raise ValueError(
-                f"{stage}: the quaternion of Gaussian {int(off.argmax())} has length {1 + float(off.max()):.4g}"
-            )
-        if len(self) and self.scales.min() <= 0:
-            raise ValueError(
-                f"{stage}: a scale of Gaussian {int(self.scales.amin(1).argmin())} is {float(self.scales.min()):.4g}"
-            )
-        if len(self) and (self.opacities.min() < 0 or self.opacities.max() > 1):
-            raise ValueError(
-                f"{stage}: opacities reach from {float(self.opacities.min()):.4g} to {float(self.opacities.max()):.4g}"
-            )
+        self.splats().check(stage)

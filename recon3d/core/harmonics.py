@@ -1,23 +1,25 @@
-"""Real spherical harmonics in the order and sign of 3DGS, up to degree 3, and their rotation."""
+"""Real spherical harmonics in the order and sign of 3DGS, up to degree 3, and their rotation. Loads no torch by itself."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-from torch import Tensor
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 C0 = 0.28209479177387814
+DEGREES = {1: 0, 4: 1, 9: 2, 16: 3}  # of a number of coefficients
 
 
-def harmonics(directions: Annotated[Tensor, "G 3"], degree: int) -> Annotated[Tensor, "G S"]:
-    """Values of the (degree + 1)^2 basis functions for unit directions from the camera centre to the Gaussian, in world axes.
+def basis(x: Any, y: Any, z: Any, degree: int) -> list[Any]:
+    """Values of the (degree + 1)^2 functions for unit directions, numpy arrays or tensors, from the camera to the Gaussian.
 
     Source: Kerbl et al. 2023 (Condon-Shortley signs: Y1 = (-y, z, -x)); the constants are those of the real harmonics.
     """
-    x, y, z = directions.unbind(-1)
     xx, yy, zz = x * x, y * y, z * z
-    rows = [torch.full_like(x, C0)]
+    rows = [0 * x + C0]
     if degree > 0:
         rows += [-0.48860251190292 * y, 0.48860251190292 * z, -0.48860251190292 * x]
     if degree > 1:
@@ -38,23 +40,28 @@ def harmonics(directions: Annotated[Tensor, "G 3"], degree: int) -> Annotated[Te
             1.445305721320277 * z * (xx - yy),
             -0.5900435899266435 * x * (xx - 3 * yy),
         ]
-    return torch.stack(rows, -1)
+    return rows
 
 
-def rotated_harmonics(sh: Annotated[Tensor, "G S 3"], rotation: Annotated[Tensor, "3 3"]) -> Annotated[Tensor, "G S 3"]:
-    """Coefficients of the same colours in a world turned by `rotation`: new(R d) = old(d) for every direction d.
+def harmonics(directions: Annotated[Tensor, "G 3"], degree: int) -> Annotated[Tensor, "G S"]:
+    """The functions of `basis` for unit directions, in world axes."""
+    import torch
 
-    Each degree is closed under rotation, so its matrix is found by solving at more directions than it has functions:
-    Y(R d) M = Y(d), in float64; the system is exact, the residual is rounding.
+    return torch.stack(basis(*directions.unbind(-1), degree), -1)
+
+
+def turning(turn: Annotated[np.ndarray, "3 3"], degree: int) -> Annotated[np.ndarray, "S S"]:
+    """The float64 matrix from coefficients to those of the same colours in a world turned (or mirrored) by `turn`.
+
+    new(R d) = old(d) for every direction d. Each degree is closed under rotation, so its block is found by solving at
+    more directions than it has functions: Y(R d) M = Y(d); the system is exact, the residual is rounding.
     """
-    degree = {1: 0, 4: 1, 9: 2, 16: 3}[sh.shape[1]]
-    generator = torch.Generator().manual_seed(0)
-    directions = torch.nn.functional.normalize(torch.randn(64, 3, generator=generator, dtype=torch.float64), dim=-1)
-    old = harmonics(directions, degree)
-    new = harmonics(directions @ rotation.double().cpu().T, degree)
-    turned = sh.clone()
+    directions = np.random.default_rng(0).normal(size=(64, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    old = np.stack(basis(*directions.T, degree), -1)
+    new = np.stack(basis(*(directions @ np.asarray(turn, np.float64).T).T, degree), -1)
+    matrix = np.eye((degree + 1) ** 2)
     for band in range(1, degree + 1):
         rows = slice(band * band, (band + 1) ** 2)
-        matrix = torch.linalg.lstsq(new[:, rows], old[:, rows]).solution
-        turned[:, rows] = torch.einsum("ij,gjc->gic", matrix.to(sh), sh[:, rows])
-    return turned
+        matrix[rows, rows] = np.linalg.lstsq(new[:, rows], old[:, rows], rcond=None)[0]
+    return matrix

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from recon3d.atomic import atomic_file
-from recon3d.core.gaussians import Gaussians, Mode
+from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import ply_table
 
@@ -26,25 +25,25 @@ KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
 FLAT = 1 / 1000  # a surfel's third axis, of the smaller of its two
 
 
-def write_ply(path: Path | str, gaussians: Gaussians) -> None:
+def write_ply(path: Path | str, splats: Splats) -> None:
     """Write splats as little-endian float32. The bytes depend on the values (and the mode) only.
 
     Raises ValueError where a value cannot be rendered, or does not fit float32.
     """
     path = Path(path)
-    gaussians.check(f"writing {path}")
-    columns = column_names(gaussians.sh.shape[1] - 1)
-    comment = f"comment {MODE_COMMENT} {MODE_WORDS[gaussians.mode]}\n" if gaussians.mode != "default" else ""
+    splats.check(f"writing {path}")
+    columns = column_names(splats.sh.shape[1] - 1)
+    comment = f"comment {MODE_COMMENT} {MODE_WORDS[splats.mode]}\n" if splats.mode != "default" else ""
     header = (
-        f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(gaussians)}\n"
+        f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(splats)}\n"
         + "".join(f"property float {name}\n" for name in columns)
         + "end_header\n"
     )
     with atomic_file(path) as temporary, open(temporary, "wb") as file:
         file.write(header.encode("ascii"))
-        for start in range(0, len(gaussians), ply_table.ROWS_AT_ONCE):
+        for start in range(0, len(splats), ply_table.ROWS_AT_ONCE):
             part = slice(start, start + ply_table.ROWS_AT_ONCE)
-            table = _table(gaussians, part)
+            table = _table(splats, part)
             if not np.isfinite(table).all():
                 raise ValueError(f"writing {path}: a value is too large for float32")
             file.write(table.tobytes())
@@ -59,31 +58,31 @@ def column_names(rest: int) -> list[str]:
     )
 
 
-def _table(gaussians: Gaussians, part: slice) -> Annotated[np.ndarray, "G columns"]:
+def _table(splats: Splats, part: slice) -> Annotated[np.ndarray, "G columns"]:
     """Rows of the file, float32: logs and logits are taken in float64, so that only the storage rounds."""
 
-    def values(tensor: torch.Tensor) -> np.ndarray:
-        return tensor[part].detach().cpu().double().numpy()
+    def values(array: np.ndarray) -> np.ndarray:
+        return array[part].astype(np.float64)
 
-    sh, opacities = values(gaussians.sh), values(gaussians.opacities)
+    sh, opacities = values(splats.sh), values(splats.opacities)
     with np.errstate(divide="ignore", over="ignore"):
         logits = np.clip(np.log(opacities) - np.log1p(-opacities), -LOGIT_BOUND, LOGIT_BOUND)
         return np.concatenate(
             [
-                values(gaussians.means),
+                values(splats.means),
                 np.zeros((len(sh), 3)),
                 sh[:, 0],
                 # channel-major: all of red, then green, then blue
                 sh[:, 1:].transpose(0, 2, 1).reshape(len(sh), -1),
                 logits[:, None],
-                np.log(values(gaussians.scales)),
-                values(gaussians.quats),
+                np.log(values(splats.scales)),
+                values(splats.quats),
             ],
             axis=1,
         ).astype("<f4")
 
 
-def read_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Gaussians:
+def read_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Splats:
     """The splats of a PLY, float32: any byte order, ASCII, doubles, any order of properties, degrees 0 to 4 (cut to 3).
 
     `note` is told what the file holds that was changed. InputError where the file is none, lies about its length,
@@ -105,8 +104,7 @@ def read_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Gau
         note(f"{path}: {int(clamped.sum())} opacities are exactly 0 or 1")
     if note and "f_rest_71" in element.names:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
-    tensors = (torch.from_numpy(values) for values in (means, quats, scales, opacities, sh))
-    return Gaussians(*tensors, mode="2dgs" if surfel else mode_of(header.comments))
+    return Splats(means, quats, scales, opacities, sh, mode="2dgs" if surfel else mode_of(header.comments))
 
 
 def mode_of(comments: tuple[str, ...]) -> Mode:

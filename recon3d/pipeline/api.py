@@ -53,7 +53,7 @@ def load_scene(path: str | Path, max_size: int = 512) -> Scene:
     """A .ply (splats only), or the folder of a run (splats, cameras, points, photos). Raises InputError."""
     path = Path(path)
     if not path.is_dir():
-        return Scene(read_ply(path))
+        return Scene(Gaussians.of(read_ply(path)))
     found = detect((path,))
     if found.kind != "run":
         raise InputError(path, "it is not the folder of a run", "Give a .ply or a folder that `recon3d run` made")
@@ -61,7 +61,7 @@ def load_scene(path: str | Path, max_size: int = 512) -> Scene:
     if loaded.points is None:
         raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
     views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")
-    return Scene(read_ply(path / "scene.ply"), geometry, views)
+    return Scene(Gaussians.of(read_ply(path / "scene.ply")), geometry, views)
 
 
 def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:
@@ -76,7 +76,7 @@ def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:
     if path.suffix.lower() == ".ply":
         make_parents(path)
         with atomic_file(path) as temporary:
-            write_ply(temporary, scene.gaussians)
+            write_ply(temporary, scene.gaussians.splats())
         return
     if path.suffix:
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from recon3d.core.cameras import Cameras, fitted_size, resize_map
+from recon3d.core.gaussians import Gaussians
 from recon3d.core.lens import undistorted
 from recon3d.core.scene import Scene
 from recon3d.io.cameras_json import write_cameras
@@ -28,8 +29,9 @@ SAME = 150.0  # dB that are reported for pictures without any difference
 
 def write_splats(scene: Scene, path: Path, device: str) -> dict[str, Any]:
     """Write the PLY and check it: read back, rendered, compared with the scene in memory."""
-    write_ply(path, scene.gaussians)
-    return {"format": "ply", "psnr": round(parity(scene, replace(scene, gaussians=read_ply(path)), device), 2)}
+    write_ply(path, scene.gaussians.splats())
+    written = replace(scene, gaussians=Gaussians.of(read_ply(path)))
+    return {"format": "ply", "psnr": round(parity(scene, written, device), 2)}
 
 
 def parity(a: Scene, b: Scene, device: str) -> float:

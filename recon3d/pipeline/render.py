@@ -75,7 +75,7 @@ def render_pictures(
     ply, path = scene_files(scene, cameras)
     refuse_existing(out, overwrite)
     names, at = cameras_of_file(path)
-    gaussians = read_ply(ply)
+    gaussians = Gaussians.of(read_ply(ply))
     make_parents(out)
     with progress.stage("rendering"), atomic_folder(out, overwrite) as folder:
         for name, pixels in zip(output_names(names), pictures(gaussians, at, device, progress), strict=True):
@@ -94,7 +94,7 @@ def render_film(
     names, at = cameras_of_file(path)
     if len(names) < 2:
         raise InputError(path, "a flight needs two cameras or more", "Give a file with more cameras")
-    gaussians = read_ply(ply)
+    gaussians = Gaussians.of(read_ply(ply))
     make_parents(out)
     flight = fly_through(at, max(2, round(seconds * FPS)), FILM_SIZE)
     with progress.stage("rendering"), atomic_file(out) as temporary:

@@ -15,11 +15,20 @@ from plyfile import PlyData, PlyElement
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.synthetic import Synthetic, arc_of_cameras, synthetic_gaussians
 from recon3d.errors import InputError
-from recon3d.io.ply import column_names, read_ply, write_ply
+from recon3d.io import ply
+from recon3d.io.ply import column_names
 from recon3d.rendering.render import render
 from tests.shared_folder import shared
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read_ply(path: Path, note=None) -> Gaussians:
+    return Gaussians.of(ply.read_ply(path, note))
+
+
+def write_ply(path: Path, gaussians: Gaussians) -> None:
+    ply.write_ply(path, gaussians.splats())
 
 
 def plain(path: Path) -> dict[str, np.ndarray]:
