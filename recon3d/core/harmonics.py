@@ -56,10 +56,11 @@ def turning(turn: Annotated[np.ndarray, "3 3"], degree: int) -> Annotated[np.nda
     new(R d) = old(d) for every direction d. Each degree is closed under rotation, so its block is found by solving at
     more directions than it has functions: Y(R d) M = Y(d); the system is exact, the residual is rounding.
     """
-    directions = np.random.default_rng(0).normal(size=(64, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    old = np.stack(basis(*directions.T, degree), -1)
-    new = np.stack(basis(*(directions @ np.asarray(turn, np.float64).T).T, degree), -1)
+    d = np.random.default_rng(0).normal(size=(3, 64))
+    d /= np.linalg.norm(d, axis=0)
+    turned = np.asarray(turn, np.float64) @ d
+    old = np.stack(basis(d[0], d[1], d[2], degree), -1)
+    new = np.stack(basis(turned[0], turned[1], turned[2], degree), -1)
     matrix = np.eye((degree + 1) ** 2)
     for band in range(1, degree + 1):
         rows = slice(band * band, (band + 1) ** 2)

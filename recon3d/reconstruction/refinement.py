@@ -36,6 +36,11 @@ PER_PIXEL = 0.035  # Gaussians for each pixel of the seen photos at most: 30 000
 # ones (Kerbl et al. 2023) of the others, for there are few steps.
 MEANS_RATE, MEANS_END = 3e-4, 0.05
 QUATS_RATE, SCALES_RATE, OPACITY_RATE, COLOR_RATE, HARMONICS_RATE = 2e-3, 1e-2, 5e-2, 5e-3, 5e-4
+# Over-fitting goes with how often each photo was seen, not with the share of the steps: without these three, 4000 steps
+# on 9 photos end 0.6 dB below the best of their curve, with them 0.1.
+HALF_ROUNDS = 40  # rounds through the photos after which none is looked at in half its size
+SETTLED = 100  # rounds after which the rate of means has fallen to MEANS_END
+FADE, FADED = 60, 0.01  # rounds over which all other rates then fall, and to which share
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,11 @@ class Session:
         self.curve.append(Mark(step, self.clock.seconds, len(self.parameters), loss))
         self.losses.clear()
 
+    @property
+    def rounds(self) -> float:
+        """How often every photo was seen."""
+        return self.parameters.steps / len(self.sizes[0])
+
     def step(self, share: float) -> None:
         """One photo: render, compare, move, and let the strategy add and remove."""
         photo = self.next_photo(share)
@@ -230,7 +240,8 @@ class Session:
 
     def next_photo(self, share: float) -> Photo:
         """Every photo once, in random order, then again; at half size in the first part."""
-        photos = self.sizes[1 if share < self.options.half_until else 0]
+        half = share < self.options.half_until and self.rounds < HALF_ROUNDS
+        photos = self.sizes[1 if half else 0]
         if not self.order:
             self.order = torch.randperm(len(photos), generator=self.generator).tolist()
         return photos[self.order.pop()]
@@ -261,13 +272,15 @@ class Session:
 
     def rates(self, share: float) -> dict[str, np.ndarray]:
         """Learning rates of the columns of every group."""
-        color = np.full((DEGREE + 1) ** 2 * 3, HARMONICS_RATE, np.float32)
-        color[:3] = COLOR_RATE
+        settled = max(share, min(self.rounds / SETTLED, 1))
+        late = FADED ** min(max(self.rounds - SETTLED, 0) / FADE, 1)
+        color = np.full((DEGREE + 1) ** 2 * 3, HARMONICS_RATE * late, np.float32)
+        color[:3] = COLOR_RATE * late
         return {
-            "means": np.full(3, MEANS_RATE * self.extent * MEANS_END**share, np.float32),
-            "quats": np.full(4, QUATS_RATE, np.float32),
-            "log_scales": np.full(3, SCALES_RATE, np.float32),
-            "logits": np.full(1, OPACITY_RATE, np.float32),
+            "means": np.full(3, MEANS_RATE * self.extent * MEANS_END**settled, np.float32),
+            "quats": np.full(4, QUATS_RATE * late, np.float32),
+            "log_scales": np.full(3, SCALES_RATE * late, np.float32),
+            "logits": np.full(1, OPACITY_RATE * late, np.float32),
             "sh": color,
         }
 

@@ -120,13 +120,14 @@ def test_disturbed_cameras_come_nearer_to_the_true_ones_and_held_out_ones_stay()
     assert torch.equal(unmoved.geometry.cameras.camera_from_world, poses)
 
 
-def test_a_darker_photo_does_not_darken_the_scene_where_exposure_is_learned():
+def test_two_darker_photos_do_not_darken_the_scene_where_exposure_is_learned():
+    """Of one alone among six the absolute difference makes an outlier, exposure or not."""
     views, geometry, truth = splat_photos()
-    dark = replace(views, images=tuple((x * 0.6).to(torch.uint8) if i == 3 else x for i, x in enumerate(views.images)))
+    dark = replace(views, images=tuple((x * 0.6).to(torch.uint8) if i in (2, 3) else x for i, x in enumerate(views.images)))
     options = replace(SHORT, steps=400)
     start = disturbed(truth)
     plain, learned = (refine(dark, geometry, start, replace(options, exposure=e)).gaussians for e in (False, True))
-    assert mean_psnr(learned, geometry, views, [3]) > mean_psnr(plain, geometry, views, [3]) + 1
+    assert mean_psnr(learned, geometry, views, [2, 3]) > mean_psnr(plain, geometry, views, [2, 3]) + 3
 
 
 def test_nothing_is_done_in_no_steps():
