@@ -20,7 +20,7 @@ from recon3d.progress import Progress
 from recon3d.sfm.attempts import Attempt, attempt
 from recon3d.sfm.features import Pictures
 from recon3d.sfm.given_cameras import register_to_given
-from recon3d.sfm.matching import REMEDY, Matcher
+from recon3d.sfm.matching import REMEDY, Matcher, without_overlap
 from recon3d.sfm.models import Model
 from recon3d.sfm.settings import ATTEMPTS, DEFAULT, ENOUGH
 
@@ -68,14 +68,20 @@ def geometry(
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
         matched = Matcher(views, pictures, sequence, threads, seed or 0, Path(folder), where, progress)
         if views.pose_known.any():
-            model, disagreement = register_to_given(matched(DEFAULT.matching), views, threads, seed or 0, where, progress)
+            database = matched(DEFAULT.matching)
+            apart = without_overlap(database, len(matched.pairs))
+            if apart:
+                raise InputError(where, apart, REMEDY)
+            model, disagreement = register_to_given(database, views, threads, seed or 0, where, progress)
             found = mapping_of(model, views, "known cameras", "cameras were given", seed is not None)
             return replace(found, disagreement=disagreement)
         tried = try_in_turn(matched, views, threads, seed or 0, progress)
     chosen = max((a for a in tried if a.model is not None), key=views_then_agreement, default=None)
     if chosen is None or chosen.model is None or chosen.measured is None:
-        reasons = "; ".join(f"with {a.settings.name} settings {a.refused}" for a in tried)
-        raise InputError(where, f"no cameras can be believed: {reasons}", REMEDY)
+        reasons = [f"with {a.settings.name} settings {a.refused}" for a in tried]
+        if len({a.refused for a in tried}) == 1:
+            reasons = [str(tried[0].refused)]
+        raise InputError(where, f"no cameras can be believed: {'; '.join(reasons)}", REMEDY)
     found = mapping_of(chosen.model, views, chosen.settings.name, why(chosen, tried), seed is not None)
     return replace(found, acceptance=chosen.measured.report())
 
@@ -88,7 +94,12 @@ def try_in_turn(matched: Matcher, views: Views, threads: int, seed: int, progres
             continue
         if tried:
             progress.note(f"{outcome(tried[-1], len(views))}: trying {settings.name} settings ({settings.about})")
-        tried.append(attempt(matched(settings.matching), views, settings, threads, seed, progress))
+        database = matched(settings.matching)
+        apart = without_overlap(database, len(matched.pairs))
+        if apart:
+            tried.append(Attempt(settings, None, None, apart))
+            continue
+        tried.append(attempt(database, views, settings, threads, seed, progress))
         if tried[-1].model is not None and len(tried[-1].model.views) >= ENOUGH * len(views):
             break
     return tried

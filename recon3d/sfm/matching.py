@@ -47,7 +47,7 @@ class Matcher:
         self._made: dict[Matching, Path] = {}
 
     def __call__(self, settings: Matching) -> Path:
-        """The database for these settings. Raises InputError where there is nothing to match, or no overlap."""
+        """The database for these settings. Raises InputError where there is nothing to match."""
         if settings not in self._made:
             self._made[settings] = self._matched(settings, self.folder / f"{len(self._made)}.db")
         return self._made[settings]
@@ -58,10 +58,14 @@ class Matcher:
             what = f"nothing to match: no image has more than {max(counts)} features"
             raise InputError(self.where, what, REMEDY)
         match(database, self.pairs, settings, self.threads, self.seed, self.progress)
-        if not any(len(m.verified) >= MIN_MATCHES for m in read_matches(database)):
-            what = f"no two images overlap: 0 of {len(self.pairs)} pairs have more than {MIN_MATCHES} matches"
-            raise InputError(self.where, what, REMEDY)
         return database
+
+
+def without_overlap(database: Path, pairs: int) -> str | None:
+    """What to say of a database in which no two views share enough; None where some do."""
+    if any(len(m.verified) >= MIN_MATCHES for m in read_matches(database)):
+        return None
+    return f"no two images overlap: 0 of {pairs} pairs have more than {MIN_MATCHES} matches"
 
 
 def pairs_to_match(count: int, sequence: bool = False) -> list[tuple[int, int]]:
