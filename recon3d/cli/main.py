@@ -17,6 +17,7 @@ COMMANDS = {
         "recon3d.cli.render",
         "a scene to pictures or a film: recon3d render scene.ply --cameras cameras.json --out renders/",
     ),
+    "view": ("recon3d.cli.view", "a scene in the browser: recon3d view scene.ply, or recon3d view out/"),
     "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),
 }
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"

@@ -1,0 +1,54 @@
+"""`recon3d view`: a scene in the browser."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from recon3d.cli.options import parse
+from recon3d.errors import InputError
+
+ABOUT = "A splat file, or the folder of a run with its cameras, photos and report, in the browser. Ctrl-C ends it."
+
+
+@dataclass(frozen=True)
+class Options:
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
+    """A .ply, .sog, .spz, .splat or .glb, or the folder of a run."""
+    port: int = 0
+    """Where to listen; 0 takes a free port."""
+    host: str = "127.0.0.1"
+    """Address to listen at. Beyond this machine, the address to open holds a token."""
+    no_browser: bool = False
+    """Print the address, open nothing."""
+    axes: Literal["rdf", "rub"] | None = None
+    """Axes of an .spz or .glb that does not say them."""
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(Options, "view", arguments, ABOUT)
+    if not 0 <= options.port <= 65535:
+        raise InputError("--port", f"{options.port} is no port", "Give a number from 0 (any free port) to 65535")
+
+    from recon3d.viewer.scene_data import open_scene
+    from recon3d.viewer.server import Finished, Server
+
+    data, notes = open_scene(options.path, options.axes)
+    for note in notes:
+        print(f"recon3d: warning: {note}", file=sys.stderr)
+    with Server(Finished(data), options.host, options.port) as server:
+        print(f"{options.path} is shown at {server.address}", flush=True)
+        if server.token:
+            print("recon3d: whoever knows this address, token included, can see the scene", file=sys.stderr)
+        if not options.no_browser:
+            webbrowser.open(server.address)
+        print("Ctrl-C ends it.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()

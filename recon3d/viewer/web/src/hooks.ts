@@ -1,0 +1,48 @@
+// What a program that drives the page can ask of it: window.recon3d.
+
+import type { Background } from "./panel";
+import { lensOf } from "./lens";
+import { placeOf } from "./stage";
+import type { Viewer } from "./viewer";
+
+export class Hooks {
+  constructor(private readonly viewer: Viewer, readonly ready: Promise<void>) {}
+
+  /** Show what a camera sees, pixel for pixel in a picture of its size: matrices row by row, OpenCV's axes. */
+  setCamera(cameraFromWorld: number[], K: number[], width: number, height: number): void {
+    this.viewer.leavePhoto();
+    const { position, rotation } = placeOf(cameraFromWorld);
+    this.viewer.stage.showExactly({ position, rotation, lens: lensOf(K, width, height), fill: 0, depth: this.viewer.stage.depth });
+  }
+
+  show(wish: { cameras?: boolean; background?: Background }): void {
+    if (wish.cameras !== undefined) this.viewer.showCameras(wish.cameras);
+    if (wish.background !== undefined) this.viewer.panel.setBackground(wish.background);
+  }
+
+  /** Resolves when nothing in the picture changes any more. */
+  drawn(): Promise<void> {
+    return this.viewer.stage.drawn();
+  }
+
+  /** The picture as a data address of a PNG. */
+  async picture(): Promise<string> {
+    const blob = await this.viewer.stage.picture();
+    return new Promise((resolve) => {
+      const reader = new FileReader();
+      reader.onload = () => resolve(String(reader.result));
+      reader.readAsDataURL(blob);
+    });
+  }
+
+  counts() {
+    const { splats, frusta, current, lod, stage } = this.viewer;
+    return { splats: splats.count, active: stage.spark.activeSplats, frusta: frusta.count, current, lod };
+  }
+}
+
+declare global {
+  interface Window {
+    recon3d: Hooks;
+  }
+}
