@@ -18,6 +18,8 @@ COMMANDS = {
         "a scene to pictures or a film: recon3d render scene.ply --cameras cameras.json --out renders/",
     ),
     "view": ("recon3d.cli.view", "a scene in the browser: recon3d view scene.ply, or recon3d view out/"),
+    "export": ("recon3d.cli.export", "a scene to another format, checked: recon3d export scene.ply scene.sog"),
+    "info": ("recon3d.cli.info", "what a splat file holds: recon3d info scene.ply"),
     "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),
 }
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"

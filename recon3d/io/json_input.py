@@ -23,17 +23,22 @@ REMEDY = "Mend the file, or write it again with the program that made it"
 
 def read_object(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds; InputError where it holds none."""
+    document = read_value(path)
+    if not isinstance(document, dict):
+        raise InputError(path, "it holds no JSON object", REMEDY)
+    return document
+
+
+def read_value(path: Path) -> Any:
+    """What a JSON file holds; InputError where it cannot be read."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(path, f"it is larger than {MAX_BYTES >> 20} MB", "Give a file of cameras")
-        document = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of a file of cameras") from error
     except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError, numbers of too many digits
         raise InputError(path, f"it is not JSON ({str(error)[:80]})", REMEDY) from error
-    if not isinstance(document, dict):
-        raise InputError(path, "it holds no JSON object", REMEDY)
-    return document
 
 
 def entries(document: Mapping[str, Any], key: str, path: Path) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ MODE_COMMENT = "SplatRenderMode:"
 MODE_WORDS: dict[Mode, str] = {"default": "default", "antialiased": "mip", "2dgs": "2dgs"}
 REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
 KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
+FEWEST, OPACITY_BOUND = 32, 1e-6  # splats that tell opacities from logits; how near to 0 and 1 a mended opacity comes
 FLAT = 1 / 1000  # a surfel's third axis, of the smaller of its two
 
 
@@ -82,11 +83,12 @@ def _table(splats: Splats, part: slice) -> Annotated[np.ndarray, "G columns"]:
         ).astype("<f4")
 
 
-def read_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Splats:
+def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacity_as_is: bool = False) -> Splats:
     """The splats of a PLY, float32: any byte order, ASCII, doubles, any order of properties, degrees 0 to 4 (cut to 3).
 
-    `note` is told what the file holds that was changed. InputError where the file is none, lies about its length,
-    lacks a property or holds a value that cannot be rendered.
+    Opacities that were stored without the logit are mended, unless `opacity_as_is`. `note` is told what of the file was
+    changed. InputError where the file is none, lies about its length, lacks a property or holds a value that cannot be
+    rendered.
     """
     path = Path(path)
     try:
@@ -100,11 +102,34 @@ def read_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Spl
         parts = [_physical(part, surfel) for part in ply_table.rows(file, path, header, element)]
     means, quats, scales, opacities, sh, clamped = (np.concatenate(column) for column in zip(*parts, strict=True))
     _check_values(path, means=means, quats=quats, scales=scales, opacities=opacities, sh=sh)
+    if not opacity_as_is and linear(opacities):
+        opacities = np.clip(logit_of(opacities), OPACITY_BOUND, 1 - OPACITY_BOUND)
+        if note:
+            note(f"{path}: opacities are stored without the logit (all within 0 to 1): mended; --opacity as-is keeps them")
+    if note and surfel:
+        note(f"{path}: flat splats (2DGS, no scale_2): the third axis is set thin")
     if note and clamped.any():
         note(f"{path}: {int(clamped.sum())} opacities are exactly 0 or 1")
     if note and "f_rest_71" in element.names:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
     return Splats(means, quats, scales, opacities, sh, mode="2dgs" if surfel else mode_of(header.comments))
+
+
+def linear(opacities: Annotated[np.ndarray, "G"]) -> bool:
+    """Whether what was read as logits were opacities: all of 32 and more within 0 to 1, so that readers see 0.50 to 0.73.
+
+    Trained scenes hold values below and above that. A constant column other than 1 may be meant.
+    """
+    values = logit_of(opacities)
+    within = len(values) >= FEWEST and values.min() >= -1e-6 and values.max() <= 1 + 1e-6
+    return bool(within and (np.ptp(values) > 0 or abs(values[0] - 1) < 1e-6))
+
+
+def logit_of(opacities: Annotated[np.ndarray, "G"]) -> Annotated[np.ndarray, "G"]:
+    """The number in the file (float32) that was read as this opacity."""
+    with np.errstate(divide="ignore"):
+        wide = opacities.astype(np.float64)
+        return (np.log(wide) - np.log1p(-wide)).astype(np.float32)
 
 
 def mode_of(comments: tuple[str, ...]) -> Mode:

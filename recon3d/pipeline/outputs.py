@@ -19,32 +19,19 @@ from recon3d.io.pictures import write_picture
 from recon3d.io.ply import read_ply, write_ply
 from recon3d.io.transforms_json import write_transforms
 from recon3d.io.undistortion import undistorted_mask, undistorted_photo
+from recon3d.pipeline.parity import difference
 from recon3d.progress import Progress
 from recon3d.rendering.render import render
 
 RENDER_SIZE = 2000  # longest side in pixels of the pictures in renders/
-CHECKED = 12  # cameras, evenly spread, from which an export is compared with the scene in memory
-SAME = 150.0  # dB that are reported for pictures without any difference
 
 
 def write_splats(scene: Scene, path: Path, device: str) -> dict[str, Any]:
     """Write the PLY and check it: read back, rendered, compared with the scene in memory."""
     write_ply(path, scene.gaussians.splats())
-    written = replace(scene, gaussians=Gaussians.of(read_ply(path)))
-    return {"format": "ply", "psnr": round(parity(scene, written, device), 2)}
-
-
-def parity(a: Scene, b: Scene, device: str) -> float:
-    """PSNR in dB between what both scenes show to the cameras of the first, at working size; SAME where nothing differs."""
-    assert a.geometry is not None
-    count = len(a.geometry.cameras)
-    error, pixels = 0.0, 0
-    for i in sorted({round(x) for x in np.linspace(0, count - 1, min(count, CHECKED)).tolist()}):
-        camera = a.geometry.cameras[[i]]
-        shown = (render(scene.gaussians, camera, device=device).rgb.double() for scene in (a, b))
-        difference = next(shown) - next(shown)
-        error, pixels = error + float(difference.square().sum()), pixels + difference.numel()
-    return SAME if error == 0 else min(SAME, -10 * float(np.log10(error / pixels)))
+    assert scene.geometry is not None
+    written = Gaussians.of(read_ply(path))
+    return {"format": "ply", "psnr": round(difference(scene.gaussians, written, scene.geometry.cameras, device), 2)}
 
 
 def write_folder(scene: Scene, folder: Path, device: str, progress: Progress) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""`recon3d export`: a scene to another format, checked by rendering what was written."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from recon3d.cli.options import parse
+from recon3d.cli.screen import listening, table
+from recon3d.errors import InputError
+from recon3d.pipeline.export import Coding, Edits, as_json, export
+from recon3d.progress import Progress
+
+ABOUT = "A splat file or the folder of a run to .ply or .sog, by the name of the output."
+
+
+@dataclass(frozen=True)
+class Options:
+    scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
+    """A .ply or .sog, or the folder of a run, which brings its cameras."""
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """The file to write."""
+    edits: Edits
+    coding: Coding
+    no_check: bool = False
+    """Do not read the file back and compare renderings: quicker, and nothing is known of its quality."""
+    overwrite: bool = False
+    """Replace what is there."""
+    json: bool = False
+    """Print what was done as JSON on stdout."""
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(Options, "export", arguments, ABOUT)
+    if options.edits.prune is not None and not 0 <= options.edits.prune <= 1:
+        raise InputError("--prune", f"{options.edits.prune:g} is no opacity", "Give a number from 0 to 1, as 0.02")
+    if options.edits.max_gaussians is not None and options.edits.max_gaussians < 1:
+        raise InputError("--max-gaussians", f"{options.edits.max_gaussians} is no number of splats", "Give 1 or more")
+    with listening(as_json=options.json) as listener:
+        progress = Progress(listener)
+        report = export(
+            options.scene, options.out, options.edits, options.coding, not options.no_check, options.overwrite, progress
+        )
+    if options.json:
+        print(as_json(report), file=sys.stdout)
+        return
+    table(rows_of(report))
+
+
+def rows_of(report: dict) -> list[tuple[str, str]]:
+    rows = [
+        ("written", f"{report['output']}, {report['bytes'] / 1e6:.2f} MB"),
+        ("splats", f"{report['written']} of {report['read']}, harmonics of degree {report['degree']}"),
+    ]
+    if "check" not in report:
+        return [*rows, ("check", "left out: nothing is known of the file's quality")]
+    check = report["check"]
+    verdict = "" if check["ok"] else f", less than the {check['least']:g} dB that this format keeps of real scenes"
+    rows.append(("check", f"{check['psnr']:.1f} dB against the scene in memory, {check['cameras']} cameras{verdict}"))
+    return rows

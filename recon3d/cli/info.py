@@ -1,0 +1,49 @@
+"""`recon3d info`: what a splat file holds."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from recon3d.cli.options import parse
+from recon3d.cli.screen import table
+from recon3d.pipeline.export import Coding, as_json, info
+
+ABOUT = "Counts, bounds, degree, mode, size and sanity of a splat file, or of the folder of a run."
+
+
+@dataclass(frozen=True)
+class Options:
+    scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """A .ply or .sog, or the folder of a run."""
+    coding: Coding
+    json: bool = False
+    """Print it as JSON on stdout."""
+
+
+def main(arguments: list[str]) -> None:
+    options = parse(Options, "info", arguments, ABOUT)
+    found = info(options.scene, options.coding)
+    if options.json:
+        print(as_json(found), file=sys.stdout)
+        return
+
+    def corner(key: str) -> str:
+        return "(" + ", ".join(f"{x:.4g}" for x in found[key]) + ")"
+
+    rows = [
+        ("file", f"{found['file']}, {found['format']}, {found['bytes'] / 1e6:.2f} MB"),
+        ("splats", f"{found['splats']}"),
+        ("harmonics", f"degree {found['degree']}" + ("" if found["degree"] else ": no view-dependent colour")),
+        ("mode", found["mode"]),
+        ("bounds", f"{corner('low')} to {corner('high')}"),
+        ("98 % within", f"{corner('low_of_98_percent')} to {corner('high_of_98_percent')}"),
+        ("medians", f"scale {found['median_scale']:.4g}, opacity {found['median_opacity']:.2f}"),
+        ("cameras", f"{found['cameras']}"),
+    ]
+    rows += [("note", note) for note in found["notes"]]
+    table(rows)
