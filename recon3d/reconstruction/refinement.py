@@ -255,7 +255,7 @@ class Session:
         scales, opacities = leaves["log_scales"].exp(), torch.sigmoid(leaves["logits"])
         rgb, _, _ = render.rasterize(
             leaves["means"], leaves["quats"], scales, opacities, leaves["sh"], camera[None], photo.K[None], width, height,
-            screen, options.backend,
+            screen, backend=options.backend,
         )  # fmt: skip
         rgb = rgb[0]
         if self.exposures:

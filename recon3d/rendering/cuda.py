@@ -1,4 +1,4 @@
-"""Splats on an NVIDIA GPU: gsplat's public `rasterization` in its classic mode, called like our own backends."""
+"""Splats on an NVIDIA GPU: gsplat's public `rasterization`, called like our own backends."""
 
 from __future__ import annotations
 
@@ -30,14 +30,17 @@ def why_not() -> str | None:
     return None
 
 
-def rasterize(means, quats, scales, opacities, sh, camera_from_world, K, width: int, height: int, screen: Screen | None = None):
+def rasterize(
+    means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen: Screen | None = None, antialiased=False
+):
     """The call of `recon3d.rendering.render.rasterize`, in float32 whatever comes in; no gradient in K."""
     from gsplat import rasterization  # type: ignore[import-not-found]
 
     inputs = (x.float() for x in (means, quats, scales, opacities, sh, camera_from_world, K.detach()))
     drawn, alpha, meta = rasterization(
         *inputs, width, height, near_plane=NEAR, far_plane=FAR, eps2d=EPS2D, sh_degree=int(sh.shape[1] ** 0.5) - 1,
-        packed=False, tile_size=TILE, render_mode="RGB+D", absgrad=screen is not None, rasterize_mode="classic",
+        packed=False, tile_size=TILE, render_mode="RGB+D", absgrad=screen is not None,
+        rasterize_mode="antialiased" if antialiased else "classic",
     )  # fmt: skip
     if screen is not None:
         fill(screen, meta)

@@ -17,24 +17,26 @@ from recon3d.rendering.constants import ALPHA_MAX, ALPHA_MIN, EPS2D, EXTENT, FAR
 from recon3d.rendering.screen import Screen
 
 
-def rasterize(means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen: Screen | None = None):
+def rasterize(
+    means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen: Screen | None = None, antialiased=False
+):
     """The call of `recon3d.rendering.render.rasterize`; `screen.gradient` and `.absolute` are left empty."""
     pictures, radii = [], []
     for camera, intrinsics in zip(camera_from_world, K, strict=True):
-        means2d, conics, depths, colors, box = project(means, quats, scales, opacities, sh, camera, intrinsics, width, height)
-        pictures.append(composite(means2d, conics, depths, colors, opacities, box, width, height))
-        radii.append(box)
+        splats = project(means, quats, scales, opacities, sh, camera, intrinsics, width, height, antialiased)
+        pictures.append(composite(*splats, width, height))
+        radii.append(splats[-1])
     if screen is not None:
         screen.radii = torch.stack(radii)
     rgb, depth, alpha = (torch.stack(parts) for parts in zip(*pictures, strict=True))
     return rgb, depth, alpha
 
 
-def project(means, quats, scales, opacities, sh, camera_from_world, K, width: int, height: int):
+def project(means, quats, scales, opacities, sh, camera_from_world, K, width: int, height: int, antialiased: bool = False):
     """World Gaussians -> what `composite` needs, for one camera.
 
-    Returns means2d [G,2] in pixels, conics [G,3] (a, b, c of a dx^2 + 2 b dx dy + c dy^2), z-depths [G], colors [G,3]
-    and radii [G,2] in pixels (0 where unseen; they carry no gradient). Skew in K is ignored.
+    Returns means2d [G,2] in pixels, conics [G,3] (a, b, c of a dx^2 + 2 b dx dy + c dy^2), z-depths [G], colors [G,3],
+    opacities [G] and radii [G,2] in pixels (0 where unseen; they carry no gradient). Skew in K is ignored.
     Source: EWA splatting, Zwicker et al. 2001, as in Kerbl et al. 2023, section 4.
     """
     rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
@@ -49,6 +51,8 @@ def project(means, quats, scales, opacities, sh, camera_from_world, K, width: in
     factor = projected_factor(ratio, safe, focal, center, rotation, quats, scales, width, height)
     xx, xy, yy, determinant = covariance(factor)
     conics = torch.stack([yy, -xy, xx], -1) / determinant[:, None]
+    if antialiased:
+        opacities = opacities * compensation(factor, determinant)
     with torch.no_grad():
         radii = bounding_boxes(means2d, depths, opacities, torch.stack([xx, yy], -1), determinant, width, height)
 
@@ -56,7 +60,7 @@ def project(means, quats, scales, opacities, sh, camera_from_world, K, width: in
     directions = torch.nn.functional.normalize(means - center_in_world, dim=-1)
     basis = harmonics(directions, int(sh.shape[1] ** 0.5) - 1)
     colors = ((basis[:, :, None] * sh).sum(1) + 0.5).clamp_min(0)
-    return means2d, conics, depths, colors, radii
+    return means2d, conics, depths, colors, opacities, radii
 
 
 def projected_factor(ratio, depths, focal, center, rotation, quats, scales, width, height) -> Annotated[Tensor, "G 2 3"]:
@@ -82,6 +86,15 @@ def covariance(factor: Annotated[Tensor, "G 2 3"]) -> tuple[Tensor, Tensor, Tens
     xx, xy, yy = ((factor[:, i] * factor[:, j]).sum(-1) for i, j in ((0, 0), (0, 1), (1, 1)))
     determinant = (area * area).sum(-1) + EPS2D * (xx + yy + EPS2D)
     return xx + EPS2D, xy, yy + EPS2D, determinant
+
+
+def compensation(factor: Annotated[Tensor, "G 2 3"], determinant: Annotated[Tensor, "G"]) -> Annotated[Tensor, "G"]:
+    """sqrt(det(H H^T) / det(H H^T + EPS2D)): the share of its opacity that a splat widened by EPS2D keeps, 0 to 1.
+
+    So the light of a splat does not grow where its picture is thinner than a pixel. Source: Mip-Splatting, Yu et al. 2024,
+    eq. 9, as gsplat's antialiased mode has it.
+    """
+    return torch.linalg.cross(factor[:, 0], factor[:, 1]).norm(dim=-1) / determinant.sqrt()
 
 
 def bounding_boxes(means2d, depths, opacities, variances, determinant, width, height) -> Annotated[Tensor, "G 2"]:

@@ -66,12 +66,9 @@ def usable_backend(device: str) -> str:
 def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> Rendering:
     """What cameras of one size see, on the device that `backend_for` chooses; gradients flow where tensors ask for them.
 
-    Raises ValueError where sizes differ (see `render_each`), InputError where the backend cannot run here or the splats
-    are not of the default mode.
+    Splats of mode "antialiased" are drawn so, all others classically: surfels ("2dgs") as flat Gaussians. Raises
+    ValueError where sizes differ (see `render_each`), InputError where the backend cannot run here.
     """
-    if gaussians.mode != "default":
-        remedy = "Give splats of the default mode"
-        raise InputError("splats", f"they were made for {gaussians.mode} rendering, which would look different here", remedy)
     if len(torch.unique(cameras.sizes, dim=0)) > 1:
         raise ValueError(f"cameras of one size are needed, these have {torch.unique(cameras.sizes, dim=0).tolist()}")
     name = usable_backend(device)
@@ -79,8 +76,9 @@ def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> R
     g, seen_by = gaussians.to(where), cameras.to(where)
     height, width = cameras.size(0)
     rgb, depth, alpha = rasterize(
-        g.means, g.quats, g.scales, g.opacities, g.sh, seen_by.camera_from_world, seen_by.K, width, height, backend=name
-    )
+        g.means, g.quats, g.scales, g.opacities, g.sh, seen_by.camera_from_world, seen_by.K, width, height,
+        antialiased=g.mode == "antialiased", backend=name,
+    )  # fmt: skip
     known = alpha >= ALPHA_KNOWN
     return Rendering(rgb, torch.where(known, depth / torch.where(known, alpha, 1), 0), alpha)
 
@@ -104,15 +102,18 @@ def rasterize(
     width: int,
     height: int,
     screen: Screen | None = None,
+    *,
+    antialiased: bool = False,
     backend: str = "cpu",
 ) -> tuple[Annotated[Tensor, "N 3 H W"], Annotated[Tensor, "N H W"], Annotated[Tensor, "N H W"]]:
     """Colours, sums of w z (not divided by alpha) and alpha of N cameras, differentiable in all but K.
 
-    Quaternions (wxyz) may have any length but 0. `screen` is filled with what densification asks for. Source: Kerbl et
-    al. 2023 with gsplat's classic mode; `rendering.reference` is the specification.
+    Quaternions (wxyz) may have any length but 0. `screen` is filled with what densification asks for. Where `antialiased`,
+    opacities are lowered by what the splat gains in area by its least width. Source: Kerbl et al. 2023 and Yu et al. 2024
+    (Mip-Splatting) as gsplat's classic and antialiased modes; `rendering.reference` is the specification.
     """
     draw = load(BACKENDS[backend].call)
-    return draw(means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen)
+    return draw(means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen, antialiased)
 
 
 def warm_up() -> None:

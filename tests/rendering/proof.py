@@ -38,6 +38,7 @@ CASES = {
     "mixed": lambda: scene(300, 3.0, 61, 45, 0),
     "large": lambda: scene(60, 9.0, 40, 70, 1),
     "many": lambda: scene(900, 1.0, 48, 40, 2),
+    "thinner than a pixel": lambda: scene(900, 0.3, 48, 40, 10),
     "needles": lambda: needles(scene(100, 2.0, 64, 48, 3)),
     "opaque": lambda: opaque(scene(400, 4.0, 64, 48, 4)),
     "turned camera, degree 1": lambda: seen_from(scene(300, 2.0, 50, 50, 5, degree=1), TURNED),
@@ -49,10 +50,11 @@ CASES = {
 }
 
 
-def drawn(case: Case, backend: str, dtype: torch.dtype, device: str = "cpu") -> tuple[list[Tensor], list[Tensor]]:
+def drawn(case: Case, backend: str, dtype: torch.dtype, device: str, antialiased: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Copies of the case's inputs that ask for gradients, and its pictures."""
     leaves = [x.detach().clone().to(device, dtype).requires_grad_() for x in case.inputs]
-    return leaves, list(rasterize(*leaves, case.K.to(device, dtype), case.width, case.height, backend=backend))
+    view = case.K.to(device, dtype), case.width, case.height
+    return leaves, list(rasterize(*leaves, *view, antialiased=antialiased, backend=backend))
 
 
 def gradients(leaves: list[Tensor], pictures: list[Tensor], weights: tuple[Tensor, ...]) -> list[Tensor]:
@@ -84,10 +86,10 @@ class Compared:
         return {name: max(one[name] for one in each) for name in each[0]}
 
 
-def compared(case: Case, backend: str = "cpu", device: str = "cpu") -> Compared:
+def compared(case: Case, backend: str = "cpu", device: str = "cpu", antialiased: bool = False) -> Compared:
     """A backend in float32 and the reference in float64: pictures, and gradients of the same loss without the flips."""
-    leaves, pictures = drawn(case, backend, torch.float32, device)
-    exact_leaves, exact_pictures = drawn(case, "reference", torch.float64)
+    leaves, pictures = drawn(case, backend, torch.float32, device, antialiased)
+    exact_leaves, exact_pictures = drawn(case, "reference", torch.float64, "cpu", antialiased)
     ours, exact = ([x.detach().double().cpu() for x in group] for group in (pictures, exact_pictures))
     flipped = flips(ours[0], exact[0], ours[2], exact[2])
     weights = weights_for(exact, flipped)

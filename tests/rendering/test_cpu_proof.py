@@ -32,9 +32,10 @@ from tests.rendering.proof import CASES, INPUTS, compared, needles
 from tools.benchmarks.cases import scene
 
 
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("name", CASES)
-def test_pictures_and_gradients_are_those_of_the_reference_in_float64(name):
-    result = compared(CASES[name]())
+def test_pictures_and_gradients_are_those_of_the_reference_in_float64(name, antialiased):
+    result = compared(CASES[name](), antialiased=antialiased)
     assert not beyond(picture_differences(result.ours, result.exact, result.flipped), PICTURE)
     assert result.flipped.double().mean() <= FLIP_RATE
     assert (result.ours[2] - result.exact[2]).abs().max() <= FLIP
@@ -59,27 +60,65 @@ def test_over_many_random_scenes_only_a_counted_rate_of_pixels_flips():
     assert flipped / pixels <= FLIP_RATE
 
 
-def one_gaussian(opacity: float, scale: float, depth: float, size: int = 41, focal: float = 50.0):
+def one_gaussian(opacity: float, scale: float, depth: float, antialiased: bool = False, size: int = 41, focal: float = 50.0):
     """rgb, depth and alpha of a round, white Gaussian straight ahead; the centre of a picture of odd size is a pixel's."""
     means, quats = torch.tensor([[0, 0, depth]]), torch.tensor([[1.0, 0, 0, 0]])
     K = torch.tensor([[[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]]])
     sh = torch.full((1, 1, 3), 0.5 / 0.28209479177387814)
     scales, opacities = torch.full((1, 3), scale), torch.tensor([opacity])
-    return rasterize(means, quats, scales, opacities, sh, torch.eye(4)[None], K, size, size)
+    return rasterize(means, quats, scales, opacities, sh, torch.eye(4)[None], K, size, size, antialiased=antialiased)
 
 
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize(("opacity", "scale", "depth"), [(0.8, 0.3, 4.0), (0.02, 0.05, 1.5), (1.0, 0.2, 2.0), (0.5, 1e-5, 3.0)])
-def test_one_gaussian_renders_its_closed_form(opacity, scale, depth):
-    """alpha = o exp(-r^2 / 2 s^2) with s^2 = (f scale / z)^2 + 0.3, at most 0.999, nothing below 1/255."""
-    rgb, summed, alpha = one_gaussian(opacity, scale, depth)
+def test_one_gaussian_renders_its_closed_form(opacity, scale, depth, antialiased):
+    """alpha = o exp(-r^2 / 2 s^2) with s^2 = (f scale / z)^2 + 0.3, at most 0.999, nothing below 1/255.
+
+    Antialiased, o falls as the area of the round splat grows by those 0.3.
+    """
+    rgb, summed, alpha = one_gaussian(opacity, scale, depth, antialiased)
     y, x = torch.meshgrid(torch.arange(41) - 20.0, torch.arange(41) - 20.0, indexing="ij")
     variance = (50 * scale / depth) ** 2 + 0.3
+    opacity *= (variance - 0.3) / variance if antialiased else 1
     exact = (opacity * torch.exp(-(x * x + y * y) / (2 * variance))).clamp_max(0.999)
     borderline = (exact - 1 / 255).abs() < 1e-6
     exact = torch.where(exact >= 1 / 255, exact, 0)
     assert (alpha[0] - exact)[~borderline].abs().max() < 1e-5
     assert (rgb[0] - alpha[0]).abs().max() < 1e-5
     assert (summed[0] - depth * alpha[0]).abs().max() < 1e-5 * depth
+
+
+def test_a_splat_that_goes_away_gives_light_by_its_area_antialiased_and_ever_more_of_it_classically():
+    """Its picture shrinks from 0.5 to 0.06 pixels, its area sixtyfold; light is the sum of alpha, 2 pi o s^2 in all.
+
+    Antialiased it is that to a tenth: pixels sample the sum, and leave out what is below 1/255 at its rim. Classically it
+    hardly sinks, for the splat stays as wide as a pixel, so that distant things grow too bright and too thick.
+    """
+    sizes = [0.5, 0.35, 0.25, 0.18, 0.12]  # standard deviations in pixels
+    depths = [50 * 0.01 / size for size in sizes]
+    areas = torch.tensor([2 * math.pi * 0.9 * size**2 for size in sizes])
+    kept = torch.stack([one_gaussian(0.9, 0.01, z, antialiased=True)[2].sum() for z in depths]) / areas
+    classic = torch.stack([one_gaussian(0.9, 0.01, z)[2].sum() for z in depths]) / areas
+    assert (kept - 1).abs().max() < 0.1
+    assert (classic[1:] > 1.3 * classic[:-1]).all() and classic[-1] > 15
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_antialiased_a_disc_seen_from_its_edge_is_not_drawn_and_has_no_gradient(backend):
+    """It has no thickness, hence no area on the screen; classically it is a line. Another splat stands beside it."""
+    means, quats = torch.tensor([[0.3, 0, 2], [-0.3, 0, 2]]), torch.tensor([[1.0, 0, 0, 0], [0.9, 0.3, 0.1, 0.2]])
+    values = means, quats, torch.tensor([[0.0, 0.2, 0.2], [0.1, 0.2, 0.15]]), torch.tensor([0.9, 0.5])
+    camera = torch.tensor([[1.0, 0, 0, -0.3], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])  # straight before the disc
+    leaves = [x.requires_grad_() for x in (*values, torch.ones(2, 1, 3), camera[None])]
+    K = torch.tensor([[[30.0, 0, 16.5], [0, 30, 16.5], [0, 0, 1]]])
+    _, _, line = rasterize(*leaves, K, 33, 33, backend=backend)
+    rgb, depth, alpha = rasterize(*leaves, K, 33, 33, antialiased=True, backend=backend)
+    _, _, alone = rasterize(*(x[1:] for x in leaves[:5]), leaves[5], K, 33, 33, antialiased=True, backend=backend)
+    assert line[0, 16, 16] > 0.8 and torch.equal(alpha, alone) and alpha.max() > 0.4
+    (rgb.sum() + depth.sum() + alpha.sum()).backward()
+    gradients = [x.grad for x in leaves if x.grad is not None]
+    assert len(gradients) == 6 and all(bool(torch.isfinite(g).all()) for g in gradients)
+    assert all(bool((g[0] == 0).all()) and bool((g[1] != 0).any()) for g in gradients[:5])
 
 
 def test_only_pixels_within_rounding_of_the_threshold_flip():
@@ -134,12 +173,9 @@ def test_the_screen_holds_radii_and_the_gradient_of_each_projected_centre():
     (rgb.sum() + 0.3 * depth.sum() - alpha.sum()).backward()
 
     exact = [x.double().requires_grad_() for x in case.inputs]
-    means2d, conics, depths, colors, radii = reference.project(
-        *exact[:5], exact[5][0], case.K[0].double(), case.width, case.height
-    )
-    rgb, depth, alpha = reference.composite(
-        means2d, conics, depths, colors, exact[3], radii, case.width, case.height
-    )
+    splats = reference.project(*exact[:5], exact[5][0], case.K[0].double(), case.width, case.height)
+    means2d, radii = splats[0], splats[-1]
+    rgb, depth, alpha = reference.composite(*splats, case.width, case.height)
     each = (rgb.sum(0) + 0.3 * depth - alpha).flatten()
     by_pixel = torch.stack([torch.autograd.grad(p, means2d, retain_graph=True)[0] for p in each])
     assert screen.radii is not None and screen.gradient is not None and screen.absolute is not None

@@ -33,11 +33,12 @@ def test_without_cuda_the_row_says_so_and_names_the_remedy():
 
 @pytest.mark.gpu
 @pytest.mark.usefixtures("gsplat_runs")
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("name", CASES)
-def test_gsplat_draws_the_pictures_and_gradients_of_the_reference(name):
+def test_gsplat_draws_the_pictures_and_gradients_of_the_reference(name, antialiased):
     if name == "opaque" and cuda.alpha_max() != ALPHA_MAX:
         pytest.skip(f"this gsplat clamps alpha at {cuda.alpha_max()}, 3DGS and ours at {ALPHA_MAX}: opaque splats differ")
-    result = compared(CASES[name](), "gsplat", "cuda")
+    result = compared(CASES[name](), "gsplat", "cuda", antialiased)
     assert not beyond(picture_differences(result.ours, result.exact, result.flipped), GPU_PICTURE)
     assert result.flipped.double().mean() <= GPU_FLIP_RATE
     for label, a, b in zip(INPUTS, result.gradients, result.exact_gradients, strict=True):
@@ -50,7 +51,7 @@ def test_the_screen_of_gsplat_is_that_of_our_kernels():
     case, screens = CASES["three cameras"](), []
     for backend, device in (("cpu", "cpu"), ("gsplat", "cuda")):
         screen, leaves = Screen(), [x.detach().clone().to(device).requires_grad_() for x in case.inputs]
-        rgb, depth, alpha = rasterize(*leaves, case.K.to(device), case.width, case.height, screen, backend)
+        rgb, depth, alpha = rasterize(*leaves, case.K.to(device), case.width, case.height, screen, backend=backend)
         (rgb.sum() + depth.sum() + alpha.sum()).backward()
         screens.append(screen)
     ours, theirs = screens

@@ -81,9 +81,13 @@ def test_cameras_of_mixed_sizes_are_refused_together_and_rendered_one_by_one():
     assert [tuple(r.rgb.shape) for r in render_each(gaussians, mixed, device="cpu")] == [(1, 3, 30, 40), (1, 3, 20, 25)]
 
 
-def test_splats_of_another_mode_are_refused():
-    with pytest.raises(InputError, match="antialiased"):
-        render(replace(synthetic_gaussians(5), mode="antialiased"), cameras(1), device="cpu")
+@pytest.mark.parametrize(("mode", "antialiased"), [("default", False), ("antialiased", True), ("2dgs", False)])
+def test_splats_are_drawn_in_the_mode_that_they_were_made_for_and_surfels_classically(mode, antialiased):
+    g, seen_by = replace(synthetic_gaussians(100, size=0.02), mode=mode), cameras(2)
+    splats, view = (g.means, g.quats, g.scales, g.opacities, g.sh), (seen_by.camera_from_world, seen_by.K, 40, 30)
+    classic, other = (rasterize(*splats, *view, antialiased=kind)[0] for kind in (False, True))
+    assert float((classic - other).abs().max()) > 0.05
+    assert torch.equal(render(g, seen_by, device="cpu").rgb, other if antialiased else classic)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the message is for machines without CUDA")
@@ -94,14 +98,14 @@ def test_asking_for_cuda_where_there_is_none_names_the_remedy():
 
 
 def test_after_warm_up_nothing_is_compiled_any_more():
-    """One signature for each kernel: contiguous or cut, one camera or two, any degree."""
+    """One signature for each kernel: contiguous or cut, one camera or two, any degree, either mode."""
     warm_up()
     assert jit.compiled()
     before = [len(kernel.signatures) for kernel in jit._kernels]
     gaussians, seen_by = synthetic_gaussians(50, degree=3), cameras(2).to("cpu")
     sh = gaussians.sh.clone().requires_grad_()
-    for degree in (0, 1, 2, 3):
-        drawn = render(replace(gaussians, sh=sh[:, : (degree + 1) ** 2]), seen_by[[0]], device="cpu")
+    for degree, mode in ((0, "default"), (1, "default"), (2, "antialiased"), (3, "antialiased")):
+        drawn = render(replace(gaussians, sh=sh[:, : (degree + 1) ** 2], mode=mode), seen_by[[0]], device="cpu")
         drawn.rgb.sum().backward()
     assert [len(kernel.signatures) for kernel in jit._kernels] == before
 

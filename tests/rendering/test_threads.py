@@ -21,10 +21,10 @@ def a_case() -> Case:
     return replace(case, camera_from_world=poses, K=case.K.expand(2, 3, 3))
 
 
-def everything(case: Case) -> list[torch.Tensor]:
+def everything(case: Case, antialiased: bool = False) -> list[torch.Tensor]:
     """Pictures, loss, gradients and what densification asks for."""
     leaves, screen = [x.clone().requires_grad_() for x in case.inputs], Screen()
-    rgb, depth, alpha = rasterize(*leaves, case.K, case.width, case.height, screen)
+    rgb, depth, alpha = rasterize(*leaves, case.K, case.width, case.height, screen, antialiased=antialiased)
     target = torch.rand(rgb.shape, generator=torch.Generator().manual_seed(0))
     loss = ssim(rgb, target) + depth.mean() + alpha.mean()
     loss.backward()
@@ -36,14 +36,15 @@ def same_bits(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.parametrize("antialiased", [False, True], ids=["classic", "antialiased"])
 @pytest.mark.parametrize("count", [2, 3, 7])
-def test_pictures_and_gradients_have_the_same_bits_on_any_number_of_threads(count):
+def test_pictures_and_gradients_have_the_same_bits_on_any_number_of_threads(count, antialiased):
     case = a_case()
     with use_threads(1):
-        alone = everything(case)
+        alone = everything(case, antialiased)
     for _ in range(3):
         with use_threads(count):
-            assert same_bits(everything(case), alone)
+            assert same_bits(everything(case, antialiased), alone)
 
 
 def test_python_threads_that_render_at_once_get_what_each_would_get_alone():

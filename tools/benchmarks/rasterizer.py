@@ -69,7 +69,7 @@ class Scene:
     splats: rasterizer.Splats
     view: rasterizer.View
     projected: rasterizer.Projected
-    reference: tuple[torch.Tensor, ...]  # means2d, conics, depths, colors, radii of the reference
+    reference: tuple[torch.Tensor, ...]  # what the reference projects to: means2d, conics, depths, colors, opacities, radii
     weights: Pictures  # gradients of rgb, depth and alpha
 
     @classmethod
@@ -87,7 +87,7 @@ class Scene:
 
     def leaves(self) -> list[torch.Tensor]:
         """Fresh copies of the projected Gaussians: means2d, conics, depths, colors, opacities."""
-        return [x.detach().clone().requires_grad_() for x in (*self.reference[:4], self.case.opacities)]
+        return [x.detach().clone().requires_grad_() for x in self.reference[:5]]
 
 
 def ours(scene: Scene) -> Pictures:
@@ -111,7 +111,7 @@ def torch_tiles(scene: Scene) -> Pictures:
 
 def prototype_compositing(scene: Scene, module: Any) -> Pictures:
     case = scene.case
-    pictures = module.Composite.apply(*scene.leaves(), scene.reference[4], case.width, case.height)
+    pictures = module.Composite.apply(*scene.leaves(), scene.reference[5], case.width, case.height)
     torch.autograd.backward(pictures, scene.weights)
     return pictures
 

@@ -58,6 +58,8 @@ def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussi
     held_out = torch.zeros(len(views), dtype=torch.bool)
     held_out[parse_holdout(case.holdout).indices(len(views))] = True
     flat, known = assembled(replace(views, held_out=held_out), found, max_size, "colmap")
+    if not flat.held_out.any():
+        raise InputError(case.scene, f"no held-out photo ({case.holdout}) is among the {len(flat)} registered", "Hold others out")
     seen = ~flat.held_out
     curve: list[dict[str, float]] = []
     measuring = 0.0
@@ -171,7 +173,11 @@ def main() -> None:
             continue
         for steps in options.steps:
             for holdout in options.holdouts:
-                row = run_case(Case(scene, holdout, steps), views, found, options.max_size, options.max_gaussians)
+                try:
+                    row = run_case(Case(scene, holdout, steps), views, found, options.max_size, options.max_gaussians)
+                except InputError as error:
+                    print(f"| {scene} | {error.what} |" + " |" * 11, flush=True)
+                    continue
                 row["camera_seconds"] = round(progress.stages[0].seconds, 1)
                 row["peak_mb"] = max(row["peak_mb"], round(progress.stages[0].peak_mb))
                 rows.append(row)

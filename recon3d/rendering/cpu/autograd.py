@@ -12,17 +12,19 @@ from recon3d.rendering.cpu.rasterizer import Gradients, Splats, View
 from recon3d.rendering.screen import Screen
 
 
-def rasterize(means, quats, scales, opacities, sh, camera_from_world, K, width: int, height: int, screen: Screen | None = None):
+def rasterize(
+    means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen: Screen | None = None, antialiased=False
+):
     """The call of `recon3d.rendering.render.rasterize`, in float32 whatever comes in; no gradient in K."""
-    inputs = (means, quats, scales, opacities, sh, camera_from_world)
-    rgb, depth, alpha = Rasterize.apply(*(x.float() for x in inputs), K, width, height, screen or Screen())  # type: ignore[misc]
+    inputs = (x.float() for x in (means, quats, scales, opacities, sh, camera_from_world))
+    rgb, depth, alpha = Rasterize.apply(*inputs, K, width, height, screen or Screen(), antialiased)  # type: ignore[misc]
     return rgb.to(means.dtype), depth.to(means.dtype), alpha.to(means.dtype)
 
 
 class Rasterize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen):
-        splats = splats_of(means, quats, scales, opacities, sh)
+    def forward(ctx, means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen, antialiased):
+        splats = splats_of(means, quats, scales, opacities, sh, antialiased)
         cameras = camera_from_world.detach().double().numpy()[:, :3]
         lenses = [[k[0, 0], k[1, 1], k[0, 2], k[1, 2], width, height] for k in K.detach().double().numpy()]
         views = [View(np.ascontiguousarray(c), np.array(lens)) for c, lens in zip(cameras, lenses, strict=True)]
@@ -56,10 +58,13 @@ class Rasterize(torch.autograd.Function):
         of_means, of_quats, of_scales, of_opacities, of_sh = (
             torch.from_numpy(getattr(gradients, name)) for name in ("means", "quats", "scales", "opacities", "sh")
         )
-        return of_means, of_quats, of_scales, of_opacities, of_sh.reshape(ctx.sh_shape), d_cameras, None, None, None, None
+        of_splats = of_means, of_quats, of_scales, of_opacities, of_sh.reshape(ctx.sh_shape)
+        return *of_splats, d_cameras, None, None, None, None, None
 
 
-def splats_of(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, sh: Tensor) -> Splats:
+def splats_of(
+    means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, sh: Tensor, antialiased: bool = False
+) -> Splats:
     """Tensors as the kernels read them, copied only where they are not contiguous (a cut of the coefficients is fine)."""
     sh = sh.detach()
     if sh.stride()[1:] != (3, 1):
@@ -68,7 +73,7 @@ def splats_of(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor, s
     stride = sh.stride(0) if count > 1 else 3 * coefficients
     flat = sh.as_strided((max(count - 1, 0) * stride + 3 * coefficients if count else 0,), (1,))
     means_, quats_, scales_, opacities_ = (x.detach().contiguous().numpy() for x in (means, quats, scales, opacities))
-    return Splats(means_, quats_, scales_, opacities_, flat.numpy(), stride, int(coefficients**0.5) - 1)
+    return Splats(means_, quats_, scales_, opacities_, flat.numpy(), stride, int(coefficients**0.5) - 1, antialiased)
 
 
 def stacked(arrays: list[np.ndarray]) -> Tensor:

@@ -110,6 +110,13 @@ def covariance(h0, h1):
 
 
 @part
+def compensation(h0, h1, det):
+    """The share of its opacity that a splat keeps in antialiased mode, as reference.compensation."""
+    area = cross(h0, h1)
+    return np.sqrt(dot(area, area) / det)
+
+
+@part
 def center_in_world(camera):
     t = camera[0, 3], camera[1, 3], camera[2, 3]
     return (
@@ -138,7 +145,9 @@ def span(center, reach, count):
 
 
 @kernel
-def project(begin, end, means, quats, scales, opacities, sh, sh_stride, degree, camera, lens, packed, radii, capacity):
+def project(
+    begin, end, means, quats, scales, opacities, sh, sh_stride, degree, antialiased, camera, lens, packed, radii, capacity
+):
     """Fill packed [G,16], radii [G,2] and capacity [G], the number of tiles in the ellipse's box (0 where unseen).
 
     sh is flat, a Gaussian's coefficients `sh_stride` floats after those of the one before.
@@ -157,7 +166,10 @@ def project(begin, end, means, quats, scales, opacities, sh, sh_stride, degree, 
         q, _ = unit_quaternion(quats, g)
         axes, s = rotation_columns(q), scales_of(scales, g)
         row_x, row_y = screen_rows(camera, lens, p)
-        xx, xy, yy, det = covariance(times(along_axes(row_x, axes), s), times(along_axes(row_y, axes), s))
+        h0, h1 = times(along_axes(row_x, axes), s), times(along_axes(row_y, axes), s)
+        xx, xy, yy, det = covariance(h0, h1)
+        if antialiased:
+            opacity *= compensation(h0, h1, det)
         u, v = lens[FX] * p[0] / p[2] + lens[CX], lens[FY] * p[1] / p[2] + lens[CY]
         fading = 2 * np.log(max(opacity / ALPHA_MIN, 1.0))
         reach = min(np.sqrt(fading), EXTENT)

@@ -3,14 +3,15 @@
 import numpy as np  # noqa: I001 - lists of names are kept in rows
 
 from recon3d.core.jit import kernel, part
+from recon3d.rendering.constants import EPS2D
 from recon3d.rendering.cpu.harmonics import basis, basis_gradient
 from recon3d.rendering.cpu.lanes import prefetch
 from recon3d.rendering.cpu.layout import (
-    ABS_X, ABS_Y, BLUE, GREEN, OPACITY, RED, ROW, SUM_BLUE, SUM_GREEN, SUM_RED, SUM_U, SUM_UU, SUM_UY, SUM_V, SUM_Y,
+    ABS_X, ABS_Y, BLUE, GREEN, RED, ROW, SUM_BLUE, SUM_GREEN, SUM_RED, SUM_U, SUM_UU, SUM_UY, SUM_V, SUM_Y,
     SUM_YY, SUM_Z, K, M, S,
 )  # fmt: skip
 from recon3d.rendering.cpu.projection import (
-    CX, CY, FX, FY, HEIGHT, WIDTH, along_axes, center_in_world, combined, direction, dot, mean_in_camera,
+    CX, CY, FX, FY, HEIGHT, WIDTH, along_axes, center_in_world, combined, cross, direction, dot, mean_in_camera,
     pulled_back, rotation_columns, row, scales_of, screen_rows, times, unit_quaternion,
 )  # fmt: skip
 
@@ -39,6 +40,30 @@ def covariance_gradient(h0, h1, total, k, s, m):
     d_m = 0.5 * total[SUM_YY]
     d_xx, d_xy, d_yy = d_n, m * d_s - 2 * s * d_n, s * s * d_n - s * m * d_s - m * m * d_m
     return combined(2 * d_xx, h0, d_xy, h1), combined(d_xy, h0, 2 * d_yy, h1)
+
+
+@part
+def compensation_gradient(h0, h1, d_log):
+    """Gradients of the two rows of the projected factor, through the compensation; d_log is that of its logarithm.
+
+    With c = A / sqrt(D), A = |h0 x h1| and D = A^2 + e (|h0|^2 + |h1|^2 + e), e = EPS2D: d log c = dA / A - dD / 2D, in
+    which 1 / A^2 - 1 / D = (D - A^2) / (A^2 D) is taken without cancellation. A drawn splat has A > 0.
+    """
+    area = cross(h0, h1)
+    squared, added = dot(area, area), EPS2D * (dot(h0, h0) + dot(h1, h1) + EPS2D)
+    det = squared + added
+    of_area, of_row = d_log * added / (squared * det), -d_log * EPS2D / det
+    return combined(of_area, cross(h1, area), of_row, h0), combined(of_area, cross(area, h0), of_row, h1)
+
+
+@part
+def factor_gradient(h0, h1, total, k, s, m, antialiased):
+    """Gradients of the two rows of the projected factor, by all ways."""
+    d_h0, d_h1 = covariance_gradient(h0, h1, total, k, s, m)
+    if antialiased:
+        by_h0, by_h1 = compensation_gradient(h0, h1, -total[SUM_V])
+        d_h0, d_h1 = combined(1.0, d_h0, 1.0, by_h0), combined(1.0, d_h1, 1.0, by_h1)
+    return d_h0, d_h1
 
 
 @part
@@ -126,8 +151,8 @@ def leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opac
 
 @kernel
 def project_backward(
-    begin, end, means, quats, scales, sh, sh_stride, degree, camera, lens, packed, first_slot, count, sums, accumulate,
-    d_means, d_quats, d_scales, d_opacities, d_sh, d_camera, d_pixels, absolute,
+    begin, end, means, quats, scales, opacities, sh, sh_stride, degree, antialiased, camera, lens, packed, first_slot, count,
+    sums, accumulate, d_means, d_quats, d_scales, d_opacities, d_sh, d_camera, d_pixels, absolute,
 ):  # fmt: skip
     """Chunks [begin, end) of CHUNK Gaussians. The gradients of Gaussians are added to where `accumulate`, else written.
 
@@ -154,7 +179,8 @@ def project_backward(
         axes, s, p = rotation_columns(q), scales_of(scales, g), mean_in_camera(camera, means, g)
         screen = screen_rows(camera, lens, p)
         e0, e1 = along_axes(screen[0], axes), along_axes(screen[1], axes)
-        d_h0, d_h1 = covariance_gradient(times(e0, s), times(e1, s), total, k, s_row, m)
+        h0, h1 = times(e0, s), times(e1, s)
+        d_h0, d_h1 = factor_gradient(h0, h1, total, k, s_row, m, antialiased)
         d_e0, d_e1 = times(d_h0, s), times(d_h1, s)
         d_axes = (
             combined(d_e0[0], screen[0], d_e1[0], screen[1]),
@@ -189,5 +215,5 @@ def project_backward(
         set_or_add(d_means, g, d_mean, accumulate)
         set_or_add(d_quats, g, quaternion_gradient(q, shrink, d_axes), accumulate)
         set_or_add(d_scales, g, combined(1.0, times(d_h0, e0), 1.0, times(d_h1, e1)), accumulate)
-        d_opacity = -total[SUM_V] / line[OPACITY]
+        d_opacity = -total[SUM_V] / opacities[g]
         d_opacities[g] = d_opacities[g] + d_opacity if accumulate else d_opacity

@@ -27,6 +27,7 @@ class Splats:
     sh: Array  # flat
     sh_stride: int
     degree: int
+    antialiased: bool = False  # opacities are lowered by `projection.compensation`
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def project(splats: Splats, view: View) -> Projected:
     packed = np.empty((count, ROW), np.float32)
     radii, capacity = np.empty((count, 2), np.int32), np.empty(count, np.int32)
     inputs = splats.means, splats.quats, splats.scales, splats.opacities, splats.sh, splats.sh_stride, splats.degree
-    run(projection.project, count, *inputs, view.camera, view.lens, packed, radii, capacity, grain=1024)
+    outputs = packed, radii, capacity
+    run(projection.project, count, *inputs, splats.antialiased, view.camera, view.lens, *outputs, grain=1024)
     return Projected(packed, radii, capacity)
 
 
@@ -150,8 +152,9 @@ def project_backward(
     chunks = -(-count // projection_gradient.CHUNK)
     d_camera = np.zeros((chunks, 3, 4), np.float64)
     d_pixels, absolute = np.empty((count, 2), np.float32), np.empty((count, 2), np.float32)
-    inputs = splats.means, splats.quats, splats.scales, splats.sh, splats.sh_stride, splats.degree, view.camera, view.lens
+    inputs = splats.means, splats.quats, splats.scales, splats.opacities, splats.sh, splats.sh_stride, splats.degree
+    seen = splats.antialiased, view.camera, view.lens
     state = projected.packed, lists.first_slot, lists.count, sums, accumulate
     outputs = gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh
-    run(projection_gradient.project_backward, chunks, *inputs, *state, *outputs, d_camera, d_pixels, absolute)
+    run(projection_gradient.project_backward, chunks, *inputs, *seen, *state, *outputs, d_camera, d_pixels, absolute)
     return d_camera.sum(0), d_pixels, absolute
