@@ -43,12 +43,11 @@ def main(arguments: list[str]) -> None:
     data, notes = open_scene(options.path, options.axes)
     for note in notes:
         print(f"recon3d: warning: {note}", file=sys.stderr)
-    with Server(Finished(data), options.host, options.port) as server:
+    with contextlib.suppress(KeyboardInterrupt), Server(Finished(data), options.host, options.port) as server:
         print(f"{options.path} is shown at {server.address}", flush=True)
         if server.token:
             print("recon3d: whoever knows this address, token included, can see the scene", file=sys.stderr)
+        print("Ctrl-C ends it.", flush=True)
         if not options.no_browser:
             webbrowser.open(server.address)
-        print("Ctrl-C ends it.", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        threading.Event().wait()

@@ -2,10 +2,12 @@
 
 import * as THREE from "three";
 import type { CameraMessage } from "./messages";
+import { placeOf } from "./stage";
 
 const THUMBNAIL = 192; // pixels of a photo's longest side on the graphics card
 const OF_DEPTH = 0.16; // a frustum's length, of the median depth that cameras look at
 const OF_SPACING = 0.45; // and of the median distance between neighbours, whichever is less
+const NEAR = 1.5; // lengths around one's own eye in which a frustum would only cover the view
 const SEEN = 0x6fc2b0;
 const HELD_OUT = 0xd9b26f;
 const MARKED = 0xffffff;
@@ -14,12 +16,15 @@ interface Frustum {
   lines: THREE.LineSegments<THREE.BufferGeometry, THREE.LineBasicMaterial>;
   plane: THREE.Mesh<THREE.BufferGeometry, THREE.MeshBasicMaterial>;
   color: number;
+  /** In three.js' world. */
+  eye: THREE.Vector3;
 }
 
 export class Frusta {
   readonly group = new THREE.Group();
   private readonly frusta: Frustum[] = [];
   private marked = -1;
+  private length = 0;
   private readonly raycaster = new THREE.Raycaster();
 
   constructor(private readonly changed: () => void) {}
@@ -35,9 +40,9 @@ export class Frusta {
     this.frusta.length = 0;
     this.marked = -1;
     this.group.clear();
-    const length = frustumLength(cameras);
+    this.length = frustumLength(cameras);
     cameras.forEach((camera, i) => {
-      const frustum = made(camera, length);
+      const frustum = made(camera, this.length);
       this.frusta.push(frustum);
       this.group.add(frustum.lines, frustum.plane);
       if (camera.photo) void this.picture(frustum, photo(i));
@@ -53,8 +58,23 @@ export class Frusta {
   at(x: number, y: number, camera: THREE.Camera): number {
     if (!this.group.visible) return -1;
     this.raycaster.setFromCamera(new THREE.Vector2(x, y), camera as THREE.PerspectiveCamera);
-    const met = this.raycaster.intersectObjects(this.frusta.map(({ plane }) => plane), false)[0];
+    const planes = this.frusta.map(({ plane }) => plane).filter((plane) => plane.visible);
+    const met = this.raycaster.intersectObjects(planes, false)[0];
     return met ? this.frusta.findIndex(({ plane }) => plane === met.object) : -1;
+  }
+
+  /** The middle of a camera's picture plane, in three.js' world. */
+  middle(camera: number): THREE.Vector3 {
+    const { plane } = this.frusta[camera];
+    plane.geometry.computeBoundingSphere();
+    return plane.localToWorld(plane.geometry.boundingSphere!.center.clone());
+  }
+
+  /** Leave out those that one stands in. */
+  clear(eye: THREE.Vector3): void {
+    for (const frustum of this.frusta) {
+      frustum.lines.visible = frustum.plane.visible = frustum.eye.distanceTo(eye) > NEAR * this.length;
+    }
   }
 
   mark(camera: number): void {
@@ -109,7 +129,7 @@ function made(camera: CameraMessage, length: number): Frustum {
   );
   const worldFromCamera = new THREE.Matrix4().fromArray([...camera.camera_from_world]).transpose().invert();
   for (const part of [lines, plane]) part.applyMatrix4(worldFromCamera);
-  return { lines, plane, color };
+  return { lines, plane, color, eye: placeOf(camera.camera_from_world).position };
 }
 
 function floats(points: number[][]): THREE.Float32BufferAttribute {

@@ -35,6 +35,11 @@ export class Hooks {
     });
   }
 
+  /** Where the middle of a frustum's photo lies in the window, CSS pixels; null where it is not seen. */
+  frustum(camera: number): [number, number] | null {
+    return this.viewer.placeInWindow(camera);
+  }
+
   counts() {
     const { splats, frusta, current, lod, stage } = this.viewer;
     return { splats: splats.count, active: stage.spark.activeSplats, frusta: frusta.count, current, lod };

@@ -42,7 +42,7 @@ export class SplatLayer {
       objectModifier: this.modifier(),
     });
     await mesh.initialized;
-    // A file in the world's axes lies there as it is; one in the letters' axes (y up) is turned into them.
+    // A file in the world's axes lies there as it is; one with y up is turned into them.
     if (!message.turn) mesh.applyMatrix4(FLIP);
     this.turned = message.turn;
     this.world.add(mesh);

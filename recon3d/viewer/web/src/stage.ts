@@ -8,7 +8,7 @@ import type { Mode } from "./messages";
 const BLUR = 0.3; // pixels², what recon3d's rasterizer adds to every splat on the screen (eps2d)
 const DEVIATIONS = 3.33; // a splat of opacity 1 falls under 1/255 here
 const MIN_ALPHA = 1 / 255;
-const FREE_FILL = 0.5; // between showing a photo's whole view and covering the window with it
+const FREE_FILL = 0.75; // between showing a photo's whole view and covering the window with it
 const FLIGHT = 800; // milliseconds
 const POINT_RADIUS = 1.2; // pixels
 export const FLIP = new THREE.Matrix4().makeScale(1, -1, -1); // OpenCV's axes (y down, z ahead) <-> OpenGL's
@@ -36,6 +36,7 @@ export class Stage {
   /** Free part of the window, in CSS pixels from each side: panels lie outside of it. */
   insets = { left: 0, top: 0, right: 0, bottom: 0 };
   onStep: (seconds: number) => boolean = () => false;
+  beforeDrawn: (eye: THREE.Vector3) => void = () => {};
   onDrawn: () => void = () => {};
   private dirty = true;
   private last = 0;
@@ -196,8 +197,10 @@ export class Stage {
     const { width, height } = this.exact ?? { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
     const [near, far] = [Math.min(this.radius, this.depth) * 2e-3, this.radius * 200];
     this.camera.projectionMatrix = projection(this.lens, this.pictureFrame(), Math.max(1, width), Math.max(1, height), near, far);
+    this.camera.fov = 2 * Math.atan(1 / this.camera.projectionMatrix.elements[5]) * (180 / Math.PI); // for level of detail
     this.camera.projectionMatrixInverse.copy(this.camera.projectionMatrix).invert();
     this.camera.updateMatrixWorld();
+    this.beforeDrawn(this.camera.position);
     this.renderer.render(this.scene, this.camera);
     this.onDrawn();
   }

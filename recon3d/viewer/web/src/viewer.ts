@@ -68,6 +68,7 @@ export class Viewer {
     this.photo = new Compare((by) => this.stepPhoto(by), () => void this.freeView());
     this.reportButton = iconButton("report", "Report of the run", "R", () => this.report.toggle());
     this.build();
+    this.stage.beforeDrawn = (eye) => this.frusta.clear(eye);
     this.stage.onDrawn = () => this.photo.place(this.stage.pictureFrame());
     addEventListener("resize", () => this.arrange());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.setBackground(this.background));
@@ -255,6 +256,14 @@ export class Viewer {
   private cameraAt(x: number, y: number): number {
     const { clientWidth, clientHeight } = this.stage.canvas;
     return this.frusta.at((x / clientWidth) * 2 - 1, 1 - (y / clientHeight) * 2, this.stage.camera);
+  }
+
+  /** The middle of a frustum's photo in the window, CSS pixels; null where another, or nothing, is met there. */
+  placeInWindow(camera: number): [number, number] | null {
+    const { clientWidth, clientHeight } = this.stage.canvas;
+    const middle = this.frusta.middle(camera).project(this.stage.camera);
+    const [x, y] = [((middle.x + 1) / 2) * clientWidth, ((1 - middle.y) / 2) * clientHeight];
+    return Math.abs(middle.z) < 1 && this.cameraAt(x, y) === camera ? [x, y] : null;
   }
 
   // ---- how it is shown
