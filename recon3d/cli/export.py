@@ -14,14 +14,15 @@ from recon3d.cli.screen import listening, table
 from recon3d.errors import InputError
 from recon3d.pipeline.export import Coding, Edits, as_json, export
 from recon3d.progress import Progress
+from recon3d.viewer.export_page import export_page
 
-ABOUT = "A splat file or the folder of a run to .ply or .sog, by the name of the output."
+ABOUT = "A splat file or the folder of a run to .ply, .sog, .spz or one .html, by the name of the output."
 
 
 @dataclass(frozen=True)
 class Options:
     scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-    """A .ply or .sog, or the folder of a run, which brings its cameras."""
+    """A .ply, .sog or .spz, or the folder of a run, which brings its cameras."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """The file to write."""
     edits: Edits
@@ -42,7 +43,8 @@ def main(arguments: list[str]) -> None:
         raise InputError("--max-gaussians", f"{options.edits.max_gaussians} is no number of splats", "Give 1 or more")
     with listening(as_json=options.json) as listener:
         progress = Progress(listener)
-        report = export(
+        written = export_page if options.out.suffix.lower() in (".html", ".htm") else export
+        report = written(
             options.scene, options.out, options.edits, options.coding, not options.no_check, options.overwrite, progress
         )
     if options.json:
@@ -61,4 +63,6 @@ def rows_of(report: dict) -> list[tuple[str, str]]:
     check = report["check"]
     verdict = "" if check["ok"] else f", less than the {check['least']:g} dB that this format keeps of real scenes"
     rows.append(("check", f"{check['psnr']:.1f} dB against the scene in memory, {check['cameras']} cameras{verdict}"))
+    if "psnr_of_full" in check:
+        rows.append(("", f"{check['psnr_of_full']:.1f} dB against it with all its harmonics"))
     return rows

@@ -19,7 +19,7 @@ ABOUT = "Counts, bounds, degree, mode, size and sanity of a splat file, or of th
 @dataclass(frozen=True)
 class Options:
     scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """A .ply or .sog, or the folder of a run."""
+    """A .ply, .sog or .spz, or the folder of a run."""
     coding: Coding
     json: bool = False
     """Print it as JSON on stdout."""
@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> None:
         ("splats", f"{found['splats']}"),
         ("harmonics", f"degree {found['degree']}" + ("" if found["degree"] else ": no view-dependent colour")),
         ("mode", found["mode"]),
+        ("axes", found["axes"]),
         ("bounds", f"{corner('low')} to {corner('high')}"),
         ("98 % within", f"{corner('low_of_98_percent')} to {corner('high_of_98_percent')}"),
         ("medians", f"scale {found['median_scale']:.4g}, opacity {found['median_opacity']:.2f}"),

@@ -47,7 +47,8 @@ def harmonics(directions: Annotated[Tensor, "G 3"], degree: int) -> Annotated[Te
     """The functions of `basis` for unit directions, in world axes."""
     import torch
 
-    return torch.stack(basis(*directions.unbind(-1), degree), -1)
+    x, y, z = directions.unbind(-1)
+    return torch.stack(basis(x, y, z, degree), -1)
 
 
 def turning(turn: Annotated[np.ndarray, "3 3"], degree: int) -> Annotated[np.ndarray, "S S"]:

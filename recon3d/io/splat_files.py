@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError, check_exists
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,29 @@ class Format:
     about: str
     read: str
     write: str | None = None
+    options: tuple[str, ...] = ()  # of the reader, by name
+    degree: int = 3  # of the harmonics that it holds
     least: float = 0.0  # dB that an export of a real scene keeps against the scene in memory
+    keeps_mode: bool = True  # whether it says how the splats were trained
 
 
 FORMATS = {
-    "ply": Format(".ply", "3DGS, every viewer", "recon3d.io.ply:read_ply", "recon3d.io.ply:write_ply", least=80),
+    "ply": Format(
+        ".ply", "3DGS, every viewer", "recon3d.io.ply:read_ply", "recon3d.io.ply:write_ply", ("opacity_as_is",), least=80
+    ),
+    "compressed ply": Format(".ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply", keeps_mode=False),
     "sog": Format(".sog", "the web", "recon3d.io.sog:read_sog", "recon3d.io.sog:write_sog", least=35),
-}
-READABLE = "Give a .ply or a .sog"
+    "spz": Format(".spz", "phones, Niantic", "recon3d.io.spz:read_spz", "recon3d.io.spz:write_spz", ("axes",), least=45),
+}  # fmt: skip
+LEAST_OF_5_BITS = 33.0  # dB, of an SPZ whose harmonics have 5 and 4 bits
+STORED = "as stored: x right, y down, z forward"
+
+
+def known(suffixes: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(suffixes))
+
+
+READABLE = f"Give one of {known(row.suffix for row in FORMATS.values())}"
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class SplatFile:
 
     splats: Splats
     format: str  # a key of FORMATS
+    axes: str  # which axes were taken, and why
     notes: tuple[str, ...]  # what was mended or cut
 
 
@@ -49,20 +63,26 @@ def format_of(path: Path) -> str:
     with open(path, "rb") as file:
         head = file.read(1 << 12)
     if head[:3] == b"ply":
-        return "ply"
+        return "compressed ply" if b"packed_position" in head else "ply"
+    if head[:4] == b"NGSP" or head[:2] == b"\x1f\x8b":
+        return "spz"
     if head[:2] == b"PK" or path.name == "meta.json":
         return "sog"
     raise InputError(path, "it is no splat file that is read here", READABLE)
 
 
-def read_splats(path: Path, opacity_as_is: bool = False) -> SplatFile:
-    """The splats of any file of FORMATS. `opacity_as_is` leaves a PLY's opacities as they are read, where they look as if
-    they were stored without the logit. Raises InputError.
+def read_splats(path: Path, axes: str | None = None, opacity_as_is: bool = False) -> SplatFile:
+    """The splats of any file of FORMATS. `axes` ("rdf" or "rub") are those of a file that does not say its own;
+    `opacity_as_is` leaves a PLY's opacities as they are read, where they look as if they were stored without the logit.
+    Raises InputError.
     """
     kind, notes = format_of(path), []
-    read = function(FORMATS[kind].read)
-    splats = read(path, note=notes.append, **({"opacity_as_is": opacity_as_is} if kind == "ply" else {}))
-    return SplatFile(splats, kind, tuple(notes))
+    row, given = FORMATS[kind], {"axes": axes, "opacity_as_is": opacity_as_is}
+    if axes is not None and "axes" not in row.options:
+        raise InputError("--axes", f"{path.name} ({kind}) is always x right, y down, z forward", "Leave --axes out")
+    found = function(row.read)(path, note=notes.append, **{name: given[name] for name in row.options})
+    splats, taken = found if isinstance(found, tuple) else (found, STORED)
+    return SplatFile(splats, kind, taken, tuple(notes))
 
 
 def format_to_write(path: Path) -> str:
@@ -70,8 +90,8 @@ def format_to_write(path: Path) -> str:
     for name, row in FORMATS.items():
         if row.write and path.suffix.lower() == row.suffix:
             return name
-    known = ", ".join(row.suffix for row in FORMATS.values() if row.write)
-    raise InputError(path, f"'{path.suffix}' is no kind of splat file that is written here", f"Give one of {known}")
+    remedy = f"Give one of {known(row.suffix for row in FORMATS.values() if row.write)}"
+    raise InputError(path, f"'{path.suffix}' is no kind of splat file that is written here", remedy)
 
 
 def function(reference: str) -> Any:

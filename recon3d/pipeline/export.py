@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from recon3d.core.splats import Splats
 from recon3d.errors import InputError, check_exists
 from recon3d.io import json_input
 from recon3d.io.cameras_json import read_cameras
-from recon3d.io.splat_files import FORMATS, format_to_write, function, read_splats
+from recon3d.io.splat_files import FORMATS, LEAST_OF_5_BITS, format_of, format_to_write, function, read_splats
 from recon3d.progress import Progress
 from recon3d.reconstruction.editing import seen_well, weightiest, within_ball, within_box
 
@@ -50,6 +49,12 @@ class Edits:
 class Coding:
     """How files are read and written where their formats leave a choice."""
 
+    axes: Literal["rdf", "rub"] | None = None
+    """Axes of an SPZ: those of the input where it does not say them, and those to write (rub: the specification's letter)."""
+    spz_version: Literal[3, 4] = 4
+    """Version of a written SPZ. No version opens everywhere: 4 in PlayCanvas and Babylon, 3 in Spark."""
+    spz_sh_bits: Literal[5, 8] = 8
+    """Bits of the harmonics of a written SPZ: 8, or the usual 5 (4 above degree 1)."""
     opacity: Literal["mend", "as-is"] = "mend"
     """mend: opacities that a PLY holds without the logit (all within 0 to 1) are recognised; as-is keeps them as read."""
 
@@ -65,28 +70,58 @@ def source_of(path: Path) -> tuple[Path, tuple[KnownCamera, ...]]:
     return path / "scene.ply", read_cameras(cameras) if cameras.is_file() else ()
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A scene that was read and edited."""
+
+    read: int  # splats in the file
+    splats: Splats
+    cameras: tuple[KnownCamera, ...]  # of the folder of a run, in the world of the splats
+
+
+def opened(path: Path, edits: Edits, coding: Coding, progress: Progress) -> Opened:
+    """Read and edit the scene at `path`; what was mended or left out is noted. Raises InputError."""
+    source, cameras = source_of(path)
+    file = read_splats(source, axes_to_read(source, coding), coding.opacity == "as-is")
+    for note in file.notes:
+        progress.note(note)
+    return Opened(len(file.splats), *edited(file.splats, cameras, edits, progress))
+
+
 def export(
     path: Path, out: Path, edits: Edits, coding: Coding, check: bool, overwrite: bool, progress: Progress
 ) -> dict[str, Any]:
     """Write the scene at `path` to `out`; returns what was done, and what the check measured. Raises InputError."""
     kind = format_to_write(out)
     refuse_existing(out, overwrite)
-    source, cameras = source_of(path)
-    read = read_splats(source, coding.opacity == "as-is")
-    for note in read.notes:
-        progress.note(note)
-    splats, cameras = edited(read.splats, cameras, edits, progress)
+    scene = opened(path, edits, coding, progress)
     make_parents(out)
     with atomic_file(out) as temporary:
-        function(str(FORMATS[kind].write))(temporary, splats)
-        report = {
-            "input": str(path), "output": str(out), "format": kind, "read": len(read.splats), "written": len(splats),
-            "degree": splats.degree, "mode": splats.mode, "bytes": os.path.getsize(temporary),
-        }  # fmt: skip
-        if check:
-            with progress.stage("check"):
-                report["check"] = compared(temporary, kind, splats, cameras)
+        report = written_and_checked(temporary, kind, scene, coding, check, progress, str(out))
+    return {"input": str(path), "output": str(out), **report}
+
+
+def written_and_checked(
+    path: Path, kind: str, scene: Opened, coding: Coding, check: bool, progress: Progress, name: str
+) -> dict[str, Any]:
+    """Write a splat file and compare it with what was meant; notes speak of it by `name`."""
+    splats = scene.splats
+    written = write(path, kind, splats, coding, lambda text: progress.note(text.replace(str(path), name)))
+    report: dict[str, Any] = {
+        "format": kind, "read": scene.read, "written": len(splats), "degree": written.degree, "mode": splats.mode,
+        "bytes": path.stat().st_size,
+    }  # fmt: skip
+    if check:
+        with progress.stage("check"):
+            report["check"] = compared(path, kind, splats, scene.cameras, coding)
+    if splats.mode != "default" and not FORMATS[kind].keeps_mode:
+        progress.note(f"{name}: {FORMATS[kind].suffix} does not say that the splats are {splats.mode}")
     return report
+
+
+def axes_to_read(source: Path, coding: Coding) -> str | None:
+    """`--axes` speaks of the input only where its format leaves them open."""
+    return coding.axes if "axes" in FORMATS[format_of(source)].options else None
 
 
 def edited(
@@ -169,27 +204,58 @@ def moved_camera(camera: KnownCamera, turn: np.ndarray, scale: float, shift: np.
     return replace(camera, camera_from_world=pose)
 
 
-def compared(path: Path, kind: str, splats: Splats, cameras: Sequence[KnownCamera]) -> dict[str, float | int | bool]:
-    """The written file read back and rendered beside the splats in memory, from the cameras or from a ring about them."""
+def write(path: Path, kind: str, splats: Splats, coding: Coding, note: Callable[[str], None]) -> Splats:
+    """Write the file; returns the splats without the harmonics that the format cannot hold."""
+    row = FORMATS[kind]
+    fitting = splats.with_degree(min(splats.degree, row.degree))
+    options = {}
+    if kind == "spz":
+        options = {
+            "version": coding.spz_version,
+            "sh_bits": coding.spz_sh_bits,
+            "axes": written_axes(coding),
+            "note": note,
+        }
+    function(str(row.write))(path, fitting, **options)
+    return fitting
+
+
+def written_axes(coding: Coding) -> str:
+    return coding.axes or "rdf"
+
+
+def compared(
+    path: Path, kind: str, splats: Splats, cameras: Sequence[KnownCamera], coding: Coding
+) -> dict[str, float | int | bool]:
+    """The written file read back and rendered beside the splats in memory, from the cameras or from a ring about them.
+
+    A format without harmonics is held against the scene without them; `psnr_of_full` tells the loss against all of it.
+    """
     from recon3d.pipeline.parity import psnr_between, ring, small_cameras
 
-    back = read_splats(path).splats
+    row = FORMATS[kind]
+    back = read_splats(path, written_axes(coding) if "axes" in row.options else None).splats
+    fitting = splats.with_degree(min(splats.degree, row.degree))
     at = small_cameras(cameras) if cameras else ring(splats)
-    found, least = round(psnr_between(splats, back, at), 2), FORMATS[kind].least
-    return {"psnr": found, "least": least, "ok": found >= least, "cameras": len(at)}
+    least = LEAST_OF_5_BITS if kind == "spz" and coding.spz_sh_bits == 5 else row.least
+    found = round(psnr_between(fitting, back, at), 2)
+    result: dict[str, float | int | bool] = {"psnr": found, "least": least, "ok": found >= least, "cameras": len(at)}
+    if fitting.degree < splats.degree:
+        result["psnr_of_full"] = round(psnr_between(splats, back, at), 2)
+    return result
 
 
 def info(path: Path, coding: Coding) -> dict[str, Any]:
     """What a splat file holds: format, counts, bounds, mode, size, and whether its values are sane. Raises InputError."""
     source, cameras = source_of(path)
-    read = read_splats(source, coding.opacity == "as-is")
+    read = read_splats(source, axes_to_read(source, coding), coding.opacity == "as-is")
     splats = read.splats
     dense = splats.means[splats.opacities >= 0.1] if (splats.opacities >= 0.1).any() else splats.means
     low, high = np.percentile(dense, (1, 99), axis=0)
     color = np.clip(0.5 + C0 * splats.sh[:, 0], 0, 1)
     return {
         "file": str(source), "format": read.format, "bytes": source.stat().st_size, "splats": len(splats),
-        "degree": splats.degree, "mode": splats.mode,
+        "degree": splats.degree, "mode": splats.mode, "axes": read.axes,
         "low": splats.means.min(0).tolist(), "high": splats.means.max(0).tolist(),
         "low_of_98_percent": low.tolist(), "high_of_98_percent": high.tolist(),
         "median_scale": float(np.median(splats.scales)), "median_opacity": float(np.median(splats.opacities)),
