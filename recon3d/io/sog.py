@@ -25,6 +25,7 @@ COEFFICIENTS = {1: 3, 2: 8, 3: 15}  # of a number of bands, each colour's beyond
 ENTRIES_A_ROW = 64  # of the palette's picture
 MOST_ENTRIES = 1 << 16  # a label has two bytes
 FIRST_ROTATION = 252  # the alpha of a rotation whose w is left out; x, y, z follow
+ENDS = ("mins", "maxs")
 ROWS_AT_ONCE = 1 << 16  # bounds what lies in memory beside the splats themselves
 
 
@@ -136,9 +137,6 @@ def _tables(
     if version == 2:
         return [container.numbers(part, "codebook", range(1, 257), opened.path, place)] * channels
     return _lines(*(container.numbers(part, key, range(channels, channels + 1), opened.path, place) for key in ENDS))
-
-
-ENDS = ("mins", "maxs")
 
 
 def _lines(lows: np.ndarray, highs: np.ndarray) -> list[np.ndarray]:

@@ -83,7 +83,8 @@ def palette(
     distinct, weights, which = _distinct(np.ascontiguousarray(rows, np.float32))
     if len(distinct) <= size:
         return distinct, which
-    blocks = _halved(distinct, np.arange(len(distinct)))
+    # At least 8 entries for a block, so that there are enough for all blocks of very many rows.
+    blocks = _halved(distinct, np.arange(len(distinct)), max(BLOCK, 16 * len(distinct) // size))
     labels = np.empty(len(distinct), np.int64)
     entries = np.empty((0, rows.shape[1]), np.float32)
     for block, share in zip(blocks, _shares(distinct, weights, blocks, size), strict=True):
@@ -99,9 +100,7 @@ def _distinct(
     """Distinct rows, how often each occurs, and which of them every row is."""
     rows = rows + np.float32(0)  # one zero, not two of opposite sign
     # Sorting one hash a row takes a hundredth of the time of sorting rows.
-    factors = np.random.default_rng(0).integers(1 << 62, size=rows.shape[1], dtype=np.uint64) * np.uint64(
-        2
-    ) + np.uint64(1)
+    factors = np.random.default_rng(0).integers(1 << 63, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.zeros(len(rows), np.uint64)
     for column, factor in enumerate(factors):
         hashes ^= (rows[:, column].view(np.uint32).astype(np.uint64) + factor) * factor
@@ -113,15 +112,17 @@ def _distinct(
     return distinct, counts.astype(np.float64), which
 
 
-def _halved(rows: Annotated[np.ndarray, "U D"], index: Annotated[np.ndarray, "n"]) -> list[Annotated[np.ndarray, "n"]]:
-    """Indices of blocks of at most BLOCK rows: each is cut at the median of the direction in which it is widest."""
-    if len(index) <= BLOCK:
+def _halved(
+    rows: Annotated[np.ndarray, "U D"], index: Annotated[np.ndarray, "n"], most: int
+) -> list[Annotated[np.ndarray, "n"]]:
+    """Indices of blocks of at most `most` rows: each is cut at the median of the direction in which it is widest."""
+    if len(index) <= most:
         return [index]
     widest = _widest(rows[index[:: max(1, len(index) // SAMPLE)]])
     middle = len(index) // 2
     along = np.einsum("gd,d->g", rows[index], widest)
     order = np.argpartition(along, middle)
-    return _halved(rows, index[order[:middle]]) + _halved(rows, index[order[middle:]])
+    return _halved(rows, index[order[:middle]], most) + _halved(rows, index[order[middle:]], most)
 
 
 def _widest(rows: Annotated[np.ndarray, "n D"]) -> Annotated[np.ndarray, "D"]:
@@ -150,7 +151,8 @@ def _shares(
     for i, block in enumerate(blocks):
         part = rows[block].astype(np.float64)
         part -= np.average(part, axis=0, weights=weights[block])
-        wish[i] = np.sum(weights[block] * np.square(part).sum(1)) ** power + 1e-30
+        wish[i] = np.sum(weights[block] * np.square(part).sum(1)) ** power
+    wish = np.maximum(wish, max(wish.max() * 1e-9, 1e-300))
     low, high = 0.0, size / wish.min()
     for _ in range(100):
         middle = (low + high) / 2
@@ -167,7 +169,9 @@ def _clustered(
     """`count` means of the rows nearest to each of them, and which of them each row takes (Lloyd 1982)."""
     if count == len(rows):
         return rows, np.arange(count)
-    centers = rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:count])]
+    middle = rows.mean(0)
+    rows = rows - middle  # float32 tells small distances near zero only
+    centers = rows[np.random.default_rng(0).permutation(len(rows))[:count]]
     index = np.zeros(len(rows), np.int64)
     for _ in range(PALETTE_ROUNDS):
         # |row - center|^2 without |row|^2, which is the same for all centers
@@ -175,6 +179,5 @@ def _clustered(
         held = np.bincount(index, weights, count)
         sums = np.stack([np.bincount(index, weights * column, count) for column in rows.T], 1)
         filled = held > 0
-        centers = centers.copy()
         centers[filled] = sums[filled] / held[filled, None]
-    return centers, index
+    return centers + middle, index

@@ -26,6 +26,7 @@ from recon3d.errors import InputError
 META = "meta.json"
 MAX_META = 1 << 20  # bytes; a whole one takes 16 kB, and viewers refuse more than 64 kB
 MAX_SIDE = 16383  # pixels, of the WebP format
+QUALITY, METHOD = 50, 4  # libwebp's effort: a real scene gets no smaller with more, in up to 200 times the time
 SPARE_PIXELS = 1 << 20  # what a picture may hold beyond four times of what is used (sides padded to powers of two)
 SPARE_BYTES = 1 << 16  # a lossless WebP takes at most its pixels' 4 bytes, code tables and what else stands in the file
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say: the bytes of a file depend on its content only
@@ -231,10 +232,6 @@ def packed_picture(pixels: Annotated[np.ndarray, "H W 4"]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", lossless=True, exact=True, quality=QUALITY, method=METHOD)
     return file.getvalue()
-
-
-# libwebp's effort: more takes several times as long for 1 to 2 % less.
-QUALITY, METHOD = 50, 4
 
 
 def write_container(path: Path, meta: Mapping[str, Any], pictures: Mapping[str, bytes]) -> None:
