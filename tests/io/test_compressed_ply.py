@@ -102,7 +102,7 @@ def test_any_bits_are_splats_that_can_be_rendered(tmp_path):
 @pytest.mark.parametrize(
     ("lies", "words"),
     [
-        ({"vertex": 2**40, "chunk": 2**32}, "bytes, and holds"),
+        ({"vertex": 2**40, "sh": 2**40, "chunk": 2**32}, "bytes, and holds"),
         ({"vertex": 5}, "harmonics of 4 splats"),
         ({"sh": 2**33}, "harmonics of 8589934592 splats"),
         ({"vertex": 257, "sh": 257}, "1 chunks of 256"),
