@@ -44,10 +44,9 @@ def main(arguments: list[str]) -> None:
     for note in notes:
         print(f"recon3d: warning: {note}", file=sys.stderr)
     with contextlib.suppress(KeyboardInterrupt), Server(Finished(data), options.host, options.port) as server:
-        print(f"{options.path} is shown at {server.address}", flush=True)
+        print(f"{options.path} is shown, until Ctrl-C, at {server.address}", flush=True)
         if server.token:
             print("recon3d: whoever knows this address, token included, can see the scene", file=sys.stderr)
-        print("Ctrl-C ends it.", flush=True)
         if not options.no_browser:
             webbrowser.open(server.address)
         threading.Event().wait()

@@ -5,12 +5,13 @@ All of it is deterministic: the same values give the same entries.
 
 from __future__ import annotations
 
+import heapq
 from typing import Annotated
 
 import numpy as np
 
 ENTRIES = 256  # of a codebook: an index is a byte
-MOST_ROUNDS = 60  # of Lloyd's; the error then falls by less than 0.1 % a round
+MOST_ROUNDS = 300  # of Lloyd's; they take less time than sorting
 BLOCK = 2048  # rows clustered together at most; more cost time and, begun at random, gain nothing (measured to 4096)
 PALETTE_ROUNDS = 8  # of Lloyd's; 4 leave 2 % more error
 SAMPLE, POWER_ROUNDS = 2048, 12  # rows that tell the direction in which a block is widest, and rounds to find it
@@ -19,7 +20,7 @@ SAMPLE, POWER_ROUNDS = 2048, 12  # rows that tell the direction in which a block
 def codebook(values: Annotated[np.ndarray, "n"]) -> Annotated[np.ndarray, "256"]:
     """256 ascending numbers (float64) that stand for `values` with little squared error; exact for up to 256 distinct.
 
-    Source: Lloyd, "Least squares quantization in PCM", 1982, begun at the density of Panter and Dite, 1951.
+    Source: Lloyd, "Least squares quantization in PCM", 1982.
     """
     ordered = np.sort(np.asarray(values, np.float64).ravel())
     distinct = np.unique(ordered)
@@ -40,10 +41,27 @@ def codebook(values: Annotated[np.ndarray, "n"]) -> Annotated[np.ndarray, "256"]
 
 
 def _first_entries(ordered: Annotated[np.ndarray, "n"]) -> Annotated[np.ndarray, "256"]:
-    """Entries as dense as the cube root of the values' density, which is best for many entries."""
-    counts, edges = np.histogram(ordered, bins=4096)
-    share = np.concatenate([[0.0], np.cumsum(np.cbrt(counts))])
-    return np.interp((np.arange(ENTRIES) + 0.5) / ENTRIES, share / share[-1], edges)
+    """Means of cells that were cut in two at their mean, the one of the largest squared error first.
+
+    In the best codebook all cells have about the same error; and unlike any histogram this finds far and lone values.
+    """
+    apart = ordered - ordered.mean()
+    sums, squares = (np.concatenate([[0.0], np.cumsum(powers)]) for powers in (apart, apart * apart))
+
+    def cell(start: int, end: int) -> tuple[float, int, int]:
+        if ordered[start] == ordered[end - 1]:
+            return 0.0, start, end
+        return (sums[end] - sums[start]) ** 2 / (end - start) - (squares[end] - squares[start]), start, end
+
+    cells = [cell(0, len(ordered))]  # a heap by the negative of the error
+    while len(cells) < ENTRIES:
+        _, start, end = cells[0]
+        part = ordered[start:end]
+        cut = min(np.searchsorted(part, part.mean()), np.searchsorted(part, part[-1]))
+        cut = start + max(int(cut), 1)
+        heapq.heapreplace(cells, cell(start, cut))
+        heapq.heappush(cells, cell(cut, end))
+    return np.sort([ordered[start:end].mean() for _, start, end in cells])
 
 
 def nearest(entries: Annotated[np.ndarray, "256"], values: np.ndarray) -> np.ndarray:

