@@ -1,0 +1,134 @@
+"""SPZ, SOG and compressed PLY of another writer against what its own reader made of them, round trips, and files that lie."""
+
+import contextlib
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plyfile import PlyData
+from scipy.spatial.transform import Rotation
+
+from recon3d.core.splats import Splats
+from recon3d.core.synthetic import synthetic_gaussians
+from recon3d.errors import InputError
+from recon3d.io.ply import read_ply
+from recon3d.io.sog import read_sog, write_sog
+from recon3d.io.splat_files import read_splats
+from recon3d.io.spz import read_spz, write_spz
+from tests.shared_folder import shared
+
+
+def covariances(splats: Splats) -> np.ndarray:
+    axes = Rotation.from_quat(splats.quats[:, [1, 2, 3, 0]]).as_matrix() * splats.scales[:, None]
+    return axes @ axes.transpose(0, 2, 1)
+
+
+def assert_alike(ours: Splats, theirs: Splats) -> None:
+    """Row by row; rotations by what they make of the scales, for a half turn about an axis of the ellipsoid is none."""
+    np.testing.assert_allclose(ours.means, theirs.means, atol=2e-6 * float(np.abs(theirs.means).max()))
+    np.testing.assert_allclose(ours.scales, theirs.scales, rtol=1e-5)
+    np.testing.assert_allclose(ours.opacities, theirs.opacities, atol=2e-6)
+    np.testing.assert_allclose(ours.sh, theirs.sh, atol=2e-6)
+    size = np.square(theirs.scales).max(1)[:, None, None]
+    np.testing.assert_allclose(covariances(ours) / size, covariances(theirs) / size, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", [f"random_degree{d}.v{v}" for d in (0, 1, 3) for v in (3, 4)])
+def test_an_unmarked_spz_is_read_as_its_writer_reads_it_turned_to_our_axes(name):
+    splats, why = read_spz(shared(f"formats/{name}.spz"))
+    assert_alike(splats, read_ply(shared(f"formats/{name}.read.ply")))
+    assert "RUB" in why
+
+
+@pytest.mark.parametrize("system", [6, 9, 12])
+def test_a_coordinate_record_is_followed_as_the_library_does(tmp_path, system):
+    splats, _ = read_spz(shared(f"formats/random_degree3.ext{system}.v4.spz"))
+    theirs = PlyData.read(shared(f"formats/random_degree3.ext{system}.v4.read.ply"))
+    opacity = theirs["vertex"]["opacity"]
+    assert np.isnan(opacity).sum() == 1  # the library's logit of an opacity of 1
+    opacity[np.isnan(opacity)] = np.inf
+    theirs.write(tmp_path / "theirs.ply")
+    assert_alike(splats, read_ply(tmp_path / "theirs.ply"))
+
+
+def test_an_spz_of_raw_numbers_is_read_where_the_axes_are_given():
+    splats, _ = read_spz(shared("formats/random_degree1.rdf.v4.spz"), axes="rdf")
+    assert_alike(splats, read_ply(shared("formats/random_degree1.rdf.v4.read.ply")))
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_a_sog_is_read_as_its_writer_reads_it(degree):
+    ours = read_sog(shared(f"formats/random_degree{degree}.sog"))
+    assert_alike(ours, read_ply(shared(f"formats/random_degree{degree}.sog.read.ply")))
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("axes", ["rdf", "rub"])
+def test_an_spz_keeps_a_scene_within_its_steps(tmp_path, scale, degree, version, axes):
+    scene = synthetic_gaussians(300, degree, size=0.05).splats().moved(np.eye(3), scale)
+    write_spz(tmp_path / "a.spz", scene, version=version, axes=axes)
+    back, _ = read_spz(tmp_path / "a.spz", axes=axes)
+    reach = float(np.abs(scene.means).max())
+    np.testing.assert_allclose(back.means, scene.means, atol=max(reach / 2**21, 2**-24))  # half of the coarsest step
+    widest = np.exp(-10), np.exp(5.94)
+    np.testing.assert_allclose(np.log(back.scales), np.log(scene.scales.clip(*widest)), atol=1 / 32 + 1e-4)
+    np.testing.assert_allclose(back.opacities, scene.opacities, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_allclose(back.sh[:, 0], scene.sh[:, 0], atol=0.5 / 255 / 0.15 + 1e-5)
+    np.testing.assert_allclose(back.sh[:, 1:], scene.sh[:, 1:].clip(-1, 127 / 128), atol=0.5 / 128 + 1e-6)
+    assert np.abs((back.quats * scene.quats).sum(1)).min() > 1 - 1e-5
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_a_sog_keeps_a_scene_within_its_steps_in_another_order(tmp_path, scale, degree):
+    scene = synthetic_gaussians(300, degree, size=0.05).splats().moved(np.eye(3), scale)
+    write_sog(tmp_path / "a.sog", scene)
+    back = read_sog(tmp_path / "a.sog")
+    # A step is the 65535th part of the range of sign(x) ln(1 + |x|), which grows by 1 + |x|.
+    reach = float(np.abs(scene.means).max())
+    step = 2 * np.log1p(reach) / 65535 * (1 + reach)
+    distance = np.linalg.norm(back.means[:, None] - scene.means[None], axis=2)
+    order = distance.argmin(1)
+    assert sorted(order.tolist()) == list(range(300)) and distance.min(1).max() < step
+    np.testing.assert_allclose(back.opacities, scene.opacities[order], atol=0.5 / 255 + 1e-6)
+    # q = u / 255 sqrt 2 - 1 / sqrt 2 of three components: half a step of each.
+    assert np.abs((back.quats * scene.quats[order]).sum(1)).min() > 1 - 3 * (0.5 * np.sqrt(2) / 255) ** 2
+    assert float(np.abs(np.log(back.scales) - np.log(scene.scales[order])).mean()) < 0.02
+
+
+def test_the_mode_survives_spz_and_sog(tmp_path):
+    scene = replace(synthetic_gaussians(40, 1).splats(), mode="antialiased")
+    write_spz(tmp_path / "a.spz", scene)
+    write_sog(tmp_path / "a.sog", scene)
+    assert read_spz(tmp_path / "a.spz")[0].mode == read_sog(tmp_path / "a.sog").mode == "antialiased"
+
+
+def test_the_same_scene_gives_the_same_bytes(tmp_path):
+    scene = synthetic_gaussians(200, 3).splats()
+    for name, write in (("spz", write_spz), ("sog", write_sog)):
+        write(tmp_path / f"a.{name}", scene)
+        write(tmp_path / f"b.{name}", scene)
+        assert (tmp_path / f"a.{name}").read_bytes() == (tmp_path / f"b.{name}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["random_degree3.v3.spz", "random_degree3.v4.spz", "random_degree3.sog"])
+def test_a_file_cut_anywhere_or_with_a_wrong_byte_is_one_line_or_splats(tmp_path, name):
+    data = shared(f"formats/{name}").read_bytes()
+    path = tmp_path / Path(name).name
+    for end in sorted({*range(0, 64, 5), *np.linspace(64, len(data) - 1, 30).astype(int).tolist()}):
+        path.write_bytes(data[:end])
+        with pytest.raises(InputError):
+            read_splats(path)
+    rng = np.random.default_rng(0)
+    tracemalloc.start()
+    for place in [*range(40), *rng.integers(40, len(data), 60)]:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        with contextlib.suppress(InputError):  # any other exception is a defect
+            read_splats(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
