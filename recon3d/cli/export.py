@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,10 @@ from typing import Annotated
 import tyro
 
 from recon3d.cli.options import parse
-from recon3d.cli.screen import listening, table
+from recon3d.cli.screen import listening, print_json, table
 from recon3d.errors import InputError
-from recon3d.pipeline.export import Coding, Edits, as_json, export
+from recon3d.pipeline.edits import Edits
+from recon3d.pipeline.export import Coding, export
 from recon3d.progress import Progress
 from recon3d.viewer.export_page import export_page
 
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
             options.scene, options.out, options.edits, options.coding, not options.no_check, options.overwrite, progress
         )
     if options.json:
-        print(as_json(report), file=sys.stdout)
+        print_json(report)
         return
     table(rows_of(report))
 

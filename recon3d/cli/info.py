@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,9 @@ from typing import Annotated
 import tyro
 
 from recon3d.cli.options import parse
-from recon3d.cli.screen import table
-from recon3d.pipeline.export import Coding, as_json, info
+from recon3d.cli.screen import print_json, table
+from recon3d.pipeline.export import Coding
+from recon3d.pipeline.info import info
 
 ABOUT = "Counts, bounds, degree, mode, size and sanity of a splat file, or of the folder of a run."
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     options = parse(Options, "info", arguments, ABOUT)
     found = info(options.scene, options.coding)
     if options.json:
-        print(as_json(found), file=sys.stdout)
+        print_json(found)
         return
 
     def corner(key: str) -> str:

@@ -13,13 +13,13 @@ from recon3d.cli.screen import listening, table
 from recon3d.errors import InputError, check_exists
 from recon3d.progress import Progress
 
-ABOUT = "A .ply at the cameras of a file, or the folder of a run at its own, to PNGs or to a film."
+ABOUT = "A splat file at the cameras of a file, or the folder of a run at its own, to PNGs or to a film."
 
 
 @dataclass(frozen=True)
 class Options:
     scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCENE")]
-    """A .ply, or the folder of a run, which brings its cameras."""
+    """A .ply, .sog or .spz, or the folder of a run, which brings its cameras."""
     cameras: Path | None = None
     """A cameras.json, a transforms.json or a COLMAP model."""
     out: Path | None = None
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
         raise InputError(
             "--seconds", f"{options.seconds:g} is no length of a film", "Give a number above 0, up to 3600"
         )
-    check_exists(options.scene, "Give a .ply or the folder of a run")
+    check_exists(options.scene, "Give a splat file or the folder of a run")
 
     from recon3d.pipeline.render import render_film, render_pictures
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from recon3d.progress import Event
 
@@ -78,6 +79,11 @@ def bars() -> Iterator[Listener]:
                 shown.console.print(f"recon3d: warning: {event.text}", markup=False, highlight=False, soft_wrap=True)
 
         yield show
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """A report on stdout, for programs."""
+    print(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def table(rows: list[tuple[str, str]]) -> None:

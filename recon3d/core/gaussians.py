@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from recon3d.core.cameras import as_index
-from recon3d.core.harmonics import DEGREES, turning
-from recon3d.core.rotations import quaternion_product, quats_from_matrices
+from recon3d.core.harmonics import DEGREES
 from recon3d.core.shapes import check_shapes
 from recon3d.core.similarity import Similarity
 from recon3d.core.splats import FIELDS, Mode, Splats
@@ -30,7 +29,7 @@ class Gaussians:
 
     def __post_init__(self) -> None:
         check_shapes(self)
-        if self.sh.shape[1] not in (1, 4, 9, 16):
+        if self.sh.shape[1] not in DEGREES:
             raise ValueError(f"Gaussians.sh has {self.sh.shape[1]} coefficients, expected 1, 4, 9 or 16")
 
     def __len__(self) -> int:
@@ -62,16 +61,10 @@ class Gaussians:
         return replace(self, **moved)
 
     def transformed(self, similarity: Similarity) -> Gaussians:
-        """The same scene in a world moved by `similarity`; harmonics turn with it."""
-        turn = quats_from_matrices(similarity.rotation[None]).to(self.quats)
-        harmonics = torch.from_numpy(turning(similarity.rotation.cpu().numpy(), self.degree)).to(self.sh)
-        return replace(
-            self,
-            means=similarity.apply(self.means),
-            quats=quaternion_product(turn, self.quats),
-            scales=self.scales * similarity.scale.to(self.scales),
-            sh=torch.einsum("ij,gjc->gic", harmonics, self.sh),
-        )
+        """The same scene, without gradients, in a world moved by `similarity`; harmonics turn with it."""
+        rotation, translation = similarity.rotation.cpu().numpy(), similarity.translation.cpu().numpy()
+        moved = self.splats().moved(rotation, float(similarity.scale), translation)
+        return Gaussians.of(moved).to(self.means.device)
 
     def check(self, stage: str) -> None:
         """Raise ValueError naming the stage, the Gaussian and the number where a value cannot be rendered."""

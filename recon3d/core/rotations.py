@@ -71,21 +71,6 @@ def quats_from_matrices(rotations: Annotated[Tensor, "G 3 3"]) -> Annotated[Tens
     return torch.where(quats[..., :1] < 0, -quats, quats)
 
 
-def quaternion_product(a: Annotated[Tensor, "G 4"], b: Annotated[Tensor, "G 4"]) -> Annotated[Tensor, "G 4"]:
-    """The rotation b, then a (wxyz)."""
-    aw, ax, ay, az = a.unbind(-1)
-    bw, bx, by, bz = b.unbind(-1)
-    return torch.stack(
-        [
-            aw * bw - ax * bx - ay * by - az * bz,
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-        ],
-        -1,
-    )
-
-
 def rotation_from_vector(vector: Annotated[Tensor, "... 3"]) -> Annotated[Tensor, "... 3 3"]:
     """Rotation about `vector` by its length in radians (Rodrigues), differentiable at zero."""
     zero = torch.zeros_like(vector[..., 0])

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from recon3d.core.harmonics import DEGREES, turning
+from recon3d.core.shapes import check_shapes
 
 Mode = Literal["default", "antialiased", "2dgs"]
 FIELDS = ("means", "quats", "scales", "opacities", "sh")
@@ -25,13 +26,9 @@ class Splats:
     mode: Mode = "default"
 
     def __post_init__(self) -> None:
-        G = len(self.means)
-        shapes = {"means": (G, 3), "quats": (G, 4), "scales": (G, 3), "opacities": (G,), "sh": (G, *self.sh.shape[1:])}
-        for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"Splats.{name} has the shape {getattr(self, name).shape}, expected {shape}")
-        if self.sh.ndim != 3 or self.sh.shape[1] not in DEGREES or self.sh.shape[2] != 3:
-            raise ValueError(f"Splats.sh has the shape {self.sh.shape}, expected (G, 1, 4, 9 or 16, 3)")
+        check_shapes(self)
+        if self.sh.shape[1] not in DEGREES:
+            raise ValueError(f"{type(self).__name__}.sh has {self.sh.shape[1]} coefficients, expected 1, 4, 9 or 16")
 
     def __len__(self) -> int:
         return len(self.means)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recon3d.core.splats import Splats
+from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError, check_exists
 
 
@@ -23,16 +23,19 @@ class Format:
     options: tuple[str, ...] = ()  # of the reader, by name
     degree: int = 3  # of the harmonics that it holds
     least: float = 0.0  # dB that an export of a real scene keeps against the scene in memory
-    keeps_mode: bool = True  # whether it says how the splats were trained
+    modes: tuple[Mode, ...] = ("default", "antialiased", "2dgs")  # of training, that it can say
 
 
 FORMATS = {
     "ply": Format(
         ".ply", "3DGS, every viewer", "recon3d.io.ply:read_ply", "recon3d.io.ply:write_ply", ("opacity_as_is",), least=80
     ),
-    "compressed ply": Format(".ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply", keeps_mode=False),
+    "compressed ply": Format(".ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply"),
     "sog": Format(".sog", "the web", "recon3d.io.sog:read_sog", "recon3d.io.sog:write_sog", least=35),
-    "spz": Format(".spz", "phones, Niantic", "recon3d.io.spz:read_spz", "recon3d.io.spz:write_spz", ("axes",), least=45),
+    "spz": Format(
+        ".spz", "phones, Niantic", "recon3d.io.spz:read_spz", "recon3d.io.spz:write_spz", ("axes",), least=45,
+        modes=("default", "antialiased"),
+    ),
 }  # fmt: skip
 LEAST_OF_5_BITS = 33.0  # dB, of an SPZ whose harmonics have 5 and 4 bits
 STORED = "as stored: x right, y down, z forward"

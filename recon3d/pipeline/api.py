@@ -14,8 +14,9 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io import load
 from recon3d.io.detect import detect
-from recon3d.io.ply import read_ply, write_ply
+from recon3d.io.splat_files import format_to_write, read_splats
 from recon3d.pipeline import outputs
+from recon3d.pipeline.export import Coding, write
 from recon3d.pipeline.reconstruct import reconstruct as carry_out
 from recon3d.pipeline.request import Request
 from recon3d.progress import Progress
@@ -50,18 +51,18 @@ def reconstruct(inputs: Paths, *, progress: Progress | None = None, **words: Any
 
 
 def load_scene(path: str | Path, max_size: int = 512) -> Scene:
-    """A .ply (splats only), or the folder of a run (splats, cameras, points, photos). Raises InputError."""
+    """A splat file (splats only), or the folder of a run (splats, cameras, points, photos). Raises InputError."""
     path = Path(path)
     if not path.is_dir():
-        return Scene(Gaussians.of(read_ply(path)))
+        return Scene(Gaussians.of(read_splats(path).splats))
     found = detect((path,))
     if found.kind != "run":
-        raise InputError(path, "it is not the folder of a run", "Give a .ply or a folder that `recon3d run` made")
+        raise InputError(path, "it is not the folder of a run", "Give a splat file or a folder that `recon3d run` made")
     loaded = load.load_views(found, max_size=max_size, progress=Progress())
     if loaded.points is None:
         raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
     views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")
-    return Scene(Gaussians.of(read_ply(path / "scene.ply")), geometry, views)
+    return Scene(Gaussians.of(read_splats(path / "scene.ply").splats), geometry, views)
 
 
 def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:
@@ -70,18 +71,15 @@ def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> 
 
 
 def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:
-    """A .ply of the splats, or a folder with photos, cameras, splats and renders; appears whole. Raises InputError."""
+    """A file of the splats by its suffix, or a folder with photos, cameras, splats and renders. Raises InputError."""
     path = Path(path)
     refuse_existing(path, overwrite)
-    if path.suffix.lower() == ".ply":
+    if path.suffix:
+        kind = format_to_write(path)
         make_parents(path)
         with atomic_file(path) as temporary:
-            write_ply(temporary, scene.gaussians.splats())
+            write(temporary, kind, scene.gaussians.splats(), Coding(), None)
         return
-    if path.suffix:
-        raise InputError(
-            path, f"{path.suffix} is no kind of file that can be written", "Give a name ending in .ply, or a folder"
-        )
     if scene.views is None or scene.geometry is None:
         raise InputError(
             path, "a scene of splats alone has no photos or cameras for a folder", "Give a name ending in .ply"

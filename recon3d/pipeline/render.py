@@ -12,11 +12,12 @@ from recon3d.atomic import atomic_file, atomic_folder, make_parents, refuse_exis
 from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.lens import undistorted
-from recon3d.errors import InputError, check_exists
+from recon3d.errors import InputError
 from recon3d.io.film import write_film
 from recon3d.io.given_cameras import read_given
 from recon3d.io.pictures import write_picture
-from recon3d.io.ply import read_ply
+from recon3d.io.splat_files import read_splats
+from recon3d.pipeline.export import splat_file
 from recon3d.pipeline.outputs import output_names
 from recon3d.progress import Progress
 from recon3d.reconstruction.camera_path import fly_through
@@ -27,15 +28,21 @@ FILM_SIZE = 1280  # longest side in pixels
 
 
 def scene_files(scene: Path, cameras: Path | None) -> tuple[Path, Path]:
-    """The PLY and the file of cameras: a run folder brings both."""
-    check_exists(scene, "Give a .ply or the folder of a run")
+    """The splat file and the file of cameras: a run folder brings both."""
+    splats = splat_file(scene)
     if scene.is_dir():
-        if not (scene / "scene.ply").is_file():
-            raise InputError(scene, "no scene.ply lies in this folder", "Give a .ply or the folder of a run")
-        return scene / "scene.ply", cameras or scene / "cameras.json"
+        return splats, cameras or scene / "cameras.json"
     if cameras is None:
         raise InputError("--cameras", f"{scene} holds splats only", "Name a cameras.json, or give the folder of a run")
-    return scene, cameras
+    return splats, cameras
+
+
+def gaussians_of(path: Path, progress: Progress) -> Gaussians:
+    """The splats of a file; what was mended in it is noted."""
+    file = read_splats(path)
+    for note in file.notes:
+        progress.note(note)
+    return Gaussians.of(file.splats)
 
 
 def cameras_of_file(path: Path) -> tuple[tuple[str, ...], Cameras]:
@@ -72,10 +79,10 @@ def render_pictures(
     scene: Path, cameras: Path | None, out: Path, overwrite: bool, device: str, progress: Progress
 ) -> int:
     """One PNG for each camera into the folder `out`, which appears whole; returns how many."""
-    ply, path = scene_files(scene, cameras)
+    splats, path = scene_files(scene, cameras)
     refuse_existing(out, overwrite)
     names, at = cameras_of_file(path)
-    gaussians = Gaussians.of(read_ply(ply))
+    gaussians = gaussians_of(splats, progress)
     make_parents(out)
     with progress.stage("rendering"), atomic_folder(out, overwrite) as folder:
         for name, pixels in zip(output_names(names), pictures(gaussians, at, device, progress), strict=True):
@@ -87,14 +94,14 @@ def render_film(
     scene: Path, cameras: Path | None, out: Path, overwrite: bool, seconds: float, device: str, progress: Progress
 ) -> int:
     """An MP4 along a smooth path through the cameras; returns the number of frames."""
-    ply, path = scene_files(scene, cameras)
+    splats, path = scene_files(scene, cameras)
     refuse_existing(out, overwrite)
     if out.suffix.lower() != ".mp4":
         raise InputError("--fly-through", f"'{out.name}' is no name of an MP4", "Give a name ending in .mp4")
     names, at = cameras_of_file(path)
     if len(names) < 2:
         raise InputError(path, "a flight needs two cameras or more", "Give a file with more cameras")
-    gaussians = Gaussians.of(read_ply(ply))
+    gaussians = gaussians_of(splats, progress)
     make_parents(out)
     flight = fly_through(at, max(2, round(seconds * FPS)), FILM_SIZE)
     with progress.stage("rendering"), atomic_file(out) as temporary:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from recon3d.atomic import refuse_existing
-from recon3d.pipeline.export import Coding, Edits, opened, written_and_checked
+from recon3d.pipeline.edits import Edits
+from recon3d.pipeline.export import Coding, opened, written_and_checked
 from recon3d.progress import Progress
 from recon3d.viewer.page import write_page
 from recon3d.viewer.scene_data import photo_in, read_report, scene_data
@@ -28,7 +29,7 @@ def export_page(
             scene.splats,
             scene.cameras,
             photos,
-            read_report(path / "report.json"),
+            read_report(path / "report.json") if path.is_dir() else None,
             shown=("sog", file),
         )
         advice = write_page(out, data)

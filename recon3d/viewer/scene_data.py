@@ -15,10 +15,9 @@ from PIL import Image, ImageOps
 
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.splats import Splats
-from recon3d.errors import InputError, check_exists
-from recon3d.io.cameras_json import read_cameras
 from recon3d.io.ply import write_ply
 from recon3d.io.splat_files import SplatFile, read_splats
+from recon3d.pipeline.export import cameras_beside, splat_file
 from recon3d.viewer.messages import CameraMessage, FrameMessage, Kind, SceneMessage, SplatsMessage
 from recon3d.viewer.report_page import sections
 
@@ -29,7 +28,6 @@ SAMPLED = 100_000  # splats that the frame and the depths are taken from; median
 OUTLIERS = 0.5  # percent left out at each end of the crop box's range
 WITHIN = 80  # percent of the opaque splats that the scene's radius holds
 MAX_REPORT = 16 << 20  # bytes; a run with 1000 photos writes 200 kB
-REMEDY = "Give a splat file, or the folder of a run"
 
 
 @dataclass(frozen=True)
@@ -43,18 +41,11 @@ class SceneData:
 
 def open_scene(path: Path, axes: str | None = None) -> tuple[SceneData, tuple[str, ...]]:
     """The scene at a path, a splat file or the folder of a run, and what was mended in its file. Raises InputError."""
-    check_exists(path, REMEDY)
-    if not path.is_dir():
-        file = read_splats(path, axes)
-        return scene_data(path.stem, file.splats, shown=passed(path, file)), file.notes
-    splats = path / "scene.ply"
-    if not splats.is_file():
-        raise InputError(path, "it holds no scene.ply", REMEDY)
-    file = read_splats(splats)
-    cameras = read_cameras(path / "cameras.json") if (path / "cameras.json").is_file() else ()
-    report = read_report(path / "report.json")
+    source, cameras = splat_file(path), cameras_beside(path)
+    file = read_splats(source, axes)
     photos = [photo_in(path / "images", camera.name) for camera in cameras]
-    data = scene_data(path.resolve().name, file.splats, cameras, photos, report, shown=passed(splats, file))
+    report = read_report(path / "report.json") if path.is_dir() else None
+    data = scene_data(path.resolve().stem, file.splats, cameras, photos, report, shown=passed(source, file))
     return data, file.notes
 
 
@@ -107,8 +98,6 @@ def passed(path: Path, file: SplatFile) -> tuple[Kind, bytes | Path] | None:
         return "ply", path
     if file.format == "sog" and path.suffix.lower() == ".sog":
         return "sog", path
-    if file.format == "splat":
-        return "splat", path
     return None
 
 

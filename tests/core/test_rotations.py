@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 
 from recon3d.core.rotations import (
     matrices_from_quats,
-    quaternion_product,
     quats_from_matrices,
     rotation_angle,
     rotation_from_vector,
@@ -41,12 +40,6 @@ def test_half_turns_survive_where_the_trace_has_no_digits_left(axis):
     turn = Rotation.from_rotvec(np.pi * np.array(axis) / np.linalg.norm(axis)).as_matrix()
     again = matrices_from_quats(quats_from_matrices(torch.from_numpy(turn[None])))[0]
     np.testing.assert_allclose(again, turn, atol=1e-14)
-
-
-def test_a_product_of_quaternions_turns_by_the_second_first():
-    a, b = some(seed=1), some(seed=2)
-    product = matrices_from_quats(quaternion_product(wxyz(a), wxyz(b)))
-    np.testing.assert_allclose(product, (a * b).as_matrix(), atol=1e-14)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,12 +1,17 @@
 """SPZ, SOG and compressed PLY of another writer against what its own reader made of them, round trips, and files that lie."""
 
 import contextlib
+import gzip
+import json
+import struct
 import tracemalloc
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from plyfile import PlyData
 from scipy.spatial.transform import Rotation
 
@@ -62,6 +67,58 @@ def test_an_spz_of_raw_numbers_is_read_where_the_axes_are_given():
 def test_a_sog_is_read_as_its_writer_reads_it(degree):
     ours = read_sog(shared(f"formats/random_degree{degree}.sog"))
     assert_alike(ours, read_ply(shared(f"formats/random_degree{degree}.sog.read.ply")))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_old_spz_of_known_bytes_is_read(tmp_path, version):
+    """Made here by the format's description: three-byte rotations; positions in float16, then in 24 bits."""
+    head = struct.pack("<4sIIBBBx", b"NGSP", version, 2, 0, 12, 0)
+    if version == 1:
+        positions = np.array([[1.5, -2, 0.25], [0, 4, -8]], "<f2").tobytes()
+    else:
+        positions = b"".join(int(x * 4096).to_bytes(3, "little", signed=True) for x in (1.5, -2, 0.25, 0, 4, -8))
+    alphas, colors, scales = bytes([255, 51]), bytes([255, 0, 128] * 2), bytes([160, 144, 160] * 2)
+    rotations = bytes([255, 127, 127, 128, 128, 128])  # half a turn about x; nearly none
+    (tmp_path / "a.spz").write_bytes(gzip.compress(head + positions + alphas + colors + scales + rotations))
+    splats, _ = read_spz(tmp_path / "a.spz", axes="rdf")
+    np.testing.assert_allclose(splats.means, [[1.5, -2, 0.25], [0, 4, -8]])
+    np.testing.assert_allclose(splats.opacities, [1, 0.2])
+    np.testing.assert_allclose(splats.sh[0, 0], [127.5 / 38.25, -127.5 / 38.25, 0.5 / 38.25], rtol=1e-6)
+    np.testing.assert_allclose(splats.scales[0], [1, np.exp(-1), 1], rtol=1e-6)
+    np.testing.assert_allclose(splats.quats, [[0, 1, 0, 0], [1, 0, 0, 0]], atol=0.01)
+
+
+def test_a_sog_of_version_1_of_known_bytes_is_read(tmp_path):
+    """Made here by the format's description: bytes lie on a line from min to max; opacity is a fourth channel, a logit."""
+
+    def picture(name: str, rows: list[list[int]]) -> bytes:
+        Image.fromarray(np.array([rows], np.uint8)).save(tmp_path / name, "WEBP", lossless=True, exact=True)
+        return (tmp_path / name).read_bytes()
+
+    pictures = {
+        "low.webp": picture("low.webp", [[0, 255, 0, 255], [255, 0, 255, 255]]),
+        "high.webp": picture("high.webp", [[0, 255, 0, 255], [255, 0, 255, 255]]),
+        "scales.webp": picture("scales.webp", [[0, 51, 255, 255], [255, 51, 0, 255]]),
+        "quats.webp": picture("quats.webp", [[255, 128, 128, 252], [128, 128, 128, 255]]),
+        "sh0.webp": picture("sh0.webp", [[0, 51, 255, 0], [255, 51, 0, 255]]),
+    }
+    meta = {
+        "means": {"shape": [2, 3], "mins": [-1, 0, 0], "maxs": [1, 1, 2], "files": ["low.webp", "high.webp"]},
+        "scales": {"mins": [-5] * 3, "maxs": [0] * 3, "files": ["scales.webp"]},
+        "quats": {"files": ["quats.webp"]},
+        "sh0": {"mins": [-1, -1, -1, -2], "maxs": [1, 1, 1, 2], "files": ["sh0.webp"]},
+    }
+    with zipfile.ZipFile(tmp_path / "a.sog", "w") as archive:
+        for name, data in {"meta.json": json.dumps(meta).encode(), **pictures}.items():
+            archive.writestr(name, data)
+    splats = read_sog(tmp_path / "a.sog")
+    e = np.expm1
+    np.testing.assert_allclose(splats.means, [[-e(1), e(1), 0], [e(1), 0, e(2)]], rtol=1e-6)
+    np.testing.assert_allclose(np.log(splats.scales), [[-5, -4, 0], [0, -4, -5]], atol=1e-6)
+    np.testing.assert_allclose(splats.sh[:, 0], [[-1, -0.6, 1], [1, -0.6, -1]], atol=1e-6)
+    np.testing.assert_allclose(splats.opacities, 1 / (1 + np.exp([2, -2])), rtol=1e-6)
+    half = np.sqrt(0.5)  # x is the largest byte, so that w and x share the turn: a quarter about x; the second is all z
+    np.testing.assert_allclose(splats.quats, [[half, half, 0, 0], [0, 0, 0, 1]], atol=0.01)
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])

@@ -16,7 +16,8 @@ from recon3d.errors import InputError
 from recon3d.io.cameras_json import read_cameras, write_cameras
 from recon3d.io.ply import read_ply, write_ply
 from recon3d.io.splat_files import FORMATS, format_of, function, read_splats
-from recon3d.pipeline.export import Coding, Edits, edited, export, moved_camera, similarity
+from recon3d.pipeline.edits import Edits, edited, moved_camera, similarity
+from recon3d.pipeline.export import Coding, export
 from recon3d.pipeline.parity import psnr_between, ring, small_cameras
 from recon3d.progress import Progress
 from recon3d.reconstruction.editing import seen_well, weightiest
