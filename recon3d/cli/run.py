@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,14 @@ from typing import Annotated
 import tyro
 
 from recon3d.cli.options import parse
-from recon3d.cli.screen import listening, table
+from recon3d.cli.screen import listening, print_json, table
+from recon3d.cli.view import served, until_interrupted
+from recon3d.errors import check_exists
 from recon3d.pipeline.request import Request
 from recon3d.pipeline.run import Output, run
-from recon3d.progress import Progress
+from recon3d.progress import Event, Progress
+from recon3d.viewer.live import Live
+from recon3d.viewer.scene_data import open_scene
 
 ABOUT = "Photos, a video, or a folder with known cameras to a 3D scene of Gaussian splats."
 
@@ -30,20 +34,34 @@ class Options:
     """Replace what is there."""
     resume: bool = False
     """Go on from the last finished stage of a run that was cut off."""
+    view: bool = False
+    """Show the scene growing in the browser, and the finished one until Ctrl-C."""
     json: bool = False
     """Print the report as JSON on stdout, progress as JSON lines on stderr."""
 
 
 def main(arguments: list[str]) -> None:
     options = parse(Options, "run", arguments, ABOUT)
-    with listening(as_json=options.json) as listener:
-        progress = Progress(listener)
-        report = run(options.inputs, options.request, Output(options.out, options.overwrite, options.resume), progress)
-    if options.json:
-        json.dump(report, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
-        print()
-        return
-    table(rows_of(report))
+    for path in options.inputs:
+        check_exists(path)  # before a browser opens
+    live = Live(options.out.stem) if options.view else None
+    with served(live, options.out, screen=sys.stderr) if live else contextlib.nullcontext():
+        with listening(as_json=options.json) as listener:
+
+            def heard(event: Event) -> None:
+                listener(event)
+                if live:
+                    live.listen(event)
+
+            wanted = Output(options.out, options.overwrite, options.resume)
+            report = run(options.inputs, options.request, wanted, Progress(heard))
+        if options.json:
+            print_json(report)
+        else:
+            table(rows_of(report))
+        if live:
+            live.show_finished(open_scene(options.out)[0] if options.out.is_dir() else None)
+            until_interrupted()
 
 
 def rows_of(report: dict) -> list[tuple[str, str]]:

@@ -31,6 +31,14 @@ class Method:
     refine: Callable[[Views, Geometry, Gaussians], tuple[Gaussians, Geometry]]
 
 
+@dataclass(frozen=True)
+class Located:
+    """What the progress is given when the cameras stand where the scene will have them."""
+
+    views: Views
+    geometry: Geometry
+
+
 def run(views: Views, method: Method, progress: Progress) -> Scene:
     """Views as loaded -> a scene of those that have a camera, undistorted. Values are checked at each seam."""
     with progress.stage("geometry"):
@@ -40,6 +48,7 @@ def run(views: Views, method: Method, progress: Progress) -> Scene:
         with progress.stage(improve.name):
             geometry = improve.apply(views, geometry)
         geometry.check(improve.name)
+    progress.snapshot(Located(views, geometry))
     seen = ~views.held_out  # held-out views may give cameras, never pixels
     with progress.stage("splats"):
         gaussians = method.splats(views[seen], geometry[seen])

@@ -34,6 +34,8 @@ from recon3d.rendering.render import usable_backend
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled, mapping_of_model
 
+SNAPSHOT_EVERY = 50  # steps between two pictures of the scene for whoever watches; one costs less than a step
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -162,6 +164,7 @@ def refined(
     options = Refinement(
         steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
         seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=request.exposure, backend=backend,
+        snapshot_every=SNAPSHOT_EVERY,
     )  # fmt: skip
 
     def make() -> tuple[Gaussians, Geometry, dict[str, Any]]:

@@ -1,30 +1,37 @@
 """`recon3d view`."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from recon3d.cli.main import outcome
 from tests.viewer.small_scene import run_folder
 
+SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent to one process there")
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
+    """The command in a process that listens to SIGINT: a test that runs in the background inherits that it is ignored."""
     return subprocess.Popen(
-        [sys.executable, "-m", "recon3d.cli", "view", *arguments],
+        [sys.executable, "-m", "recon3d.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "BROWSER": "true"},  # the program that does nothing
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def test_it_serves_until_ctrl_c_which_is_a_good_end(tmp_path):
-    process = started(str(run_folder(tmp_path / "out")), "--no-browser")
+    process = started("view", str(run_folder(tmp_path / "out")), "--no-browser")
     assert process.stdout
     line = process.stdout.readline()
     address = line.split()[-1]
@@ -35,7 +42,7 @@ def test_it_serves_until_ctrl_c_which_is_a_good_end(tmp_path):
 
 
 def test_beyond_the_loopback_a_line_tells_of_the_token(tmp_path):
-    process = started(str(run_folder(tmp_path / "out")), "--no-browser", "--host", "0.0.0.0")
+    process = started("view", str(run_folder(tmp_path / "out")), "--no-browser", "--host", "0.0.0.0")
     assert process.stdout
     address = process.stdout.readline().split()[-1]
     assert len(address.rstrip("/").rpartition("/")[2]) >= 20
@@ -44,6 +51,25 @@ def test_beyond_the_loopback_a_line_tells_of_the_token(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0 and "token" in told and err == ""
+
+
+@pytest.mark.slow
+def test_a_run_is_shown_while_it_goes_on_and_afterwards_until_ctrl_c(tmp_path):
+    quick = ["--max-size", "128", "--refine", "120", "--seed", "3", "--view"]
+    process = started("run", str(SAMPLE / "images"), "--out", str(tmp_path / "out"), *quick)
+    assert process.stderr
+    address = process.stderr.readline().split()[-1]
+    told, deadline = [], time.monotonic() + 300
+    while (not told or told[-1]["running"]) and time.monotonic() < deadline:
+        told.append(json.load(urllib.request.urlopen(address + "version.json")))
+        time.sleep(0.05)
+    scene = json.load(urllib.request.urlopen(address + "scene.json"))
+    assert len(scene["cameras"]) == 10 and scene["report"] and scene["splats"]["count"] > 1000
+    assert any(v["running"] and v["splats"] == 0 and v["scene"] > told[0]["scene"] for v in told)  # cameras first
+    assert any(v["running"] and v["splats"] > 0 for v in told)  # then splats, before it ended
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and "written" in out
 
 
 @pytest.mark.parametrize(
