@@ -36,7 +36,7 @@ Note = Callable[[str], None]
 def read_spz(path: Path | str, note: Note | None = None, axes: str | None = None) -> tuple[Splats, str]:
     """The splats of an SPZ in RDF, float32, and a sentence that says which axes were taken and why.
 
-    A file that does not say its axes is taken as RUB, or as `axes` ("rdf", "rub", "luf") says. `note` is told what the
+    A file that does not say its axes is taken as RUB, or as `axes` ("rdf", "rub") says. `note` is told what the
     file holds that was changed or passed over. InputError where it is none, is cut off, or lies about its sizes.
     """
     path = Path(path)

@@ -219,7 +219,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cross-Origin-Resource-Policy", "same-origin")
-
         self.end_headers()
 
     def _refuse(self, code: int, allow: bool = False) -> None:
