@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,6 @@ from recon3d.errors import check_exists
 from recon3d.pipeline.request import Request
 from recon3d.pipeline.run import Output, run
 from recon3d.progress import Event, Progress
-from recon3d.viewer.live import Live
-from recon3d.viewer.scene_data import open_scene
 
 ABOUT = "Photos, a video, or a folder with known cameras to a 3D scene of Gaussian splats."
 
@@ -42,26 +39,45 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     options = parse(Options, "run", arguments, ABOUT)
+    if options.view:
+        watched(options)
+        return
+    with listening(as_json=options.json) as listener:
+        report = carried_out(options, Progress(listener))
+    tell(report, options.json)
+
+
+def watched(options: Options) -> None:
+    """The run, with its scene shown in the browser while it grows and afterwards."""
     for path in options.inputs:
         check_exists(path)  # before a browser opens
-    live = Live(options.out.stem) if options.view else None
-    with served(live, options.out, screen=sys.stderr) if live else contextlib.nullcontext():
+
+    from recon3d.viewer.live import Live
+    from recon3d.viewer.scene_data import open_scene
+
+    live = Live(options.out.stem)
+    with served(live, options.out, screen=sys.stderr):
         with listening(as_json=options.json) as listener:
 
             def heard(event: Event) -> None:
                 listener(event)
-                if live:
-                    live.listen(event)
+                live.listen(event)
 
-            wanted = Output(options.out, options.overwrite, options.resume)
-            report = run(options.inputs, options.request, wanted, Progress(heard))
-        if options.json:
-            print_json(report)
-        else:
-            table(rows_of(report))
-        if live:
-            live.show_finished(open_scene(options.out)[0] if options.out.is_dir() else None)
-            until_interrupted()
+            report = carried_out(options, Progress(heard))
+        tell(report, options.json)
+        live.show_finished(open_scene(options.out)[0] if options.out.is_dir() else None)
+        until_interrupted()
+
+
+def carried_out(options: Options, progress: Progress) -> dict:
+    return run(options.inputs, options.request, Output(options.out, options.overwrite, options.resume), progress)
+
+
+def tell(report: dict, as_json: bool) -> None:
+    if as_json:
+        print_json(report)
+    else:
+        table(rows_of(report))
 
 
 def rows_of(report: dict) -> list[tuple[str, str]]:
