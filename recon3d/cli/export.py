@@ -12,21 +12,23 @@ from recon3d.cli.options import parse
 from recon3d.cli.screen import listening, print_json, table
 from recon3d.errors import InputError
 from recon3d.pipeline.edits import Edits
-from recon3d.pipeline.export import Coding, export
+from recon3d.pipeline.export import Coding, export, export_points
 from recon3d.progress import Progress
 from recon3d.viewer.export_page import export_page
 
-ABOUT = "A splat file or the folder of a run to .ply, .sog, .spz or one .html, by the name of the output."
+ABOUT = "A splat file or the folder of a run to .ply, .sog, .spz, .glb, .splat or one .html, by the name of the output."
 
 
 @dataclass(frozen=True)
 class Options:
     scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
-    """A .ply, .sog or .spz, or the folder of a run, which brings its cameras."""
+    """A .ply, .sog, .spz, .glb or .splat, or the folder of a run, which brings its cameras."""
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
     """The file to write."""
     edits: Edits
     coding: Coding
+    points: bool = False
+    """Write the centres and colours as a point cloud (.ply or .glb), for programs that know no splats."""
     no_check: bool = False
     """Do not read the file back and compare renderings: quicker, and nothing is known of its quality."""
     overwrite: bool = False
@@ -43,7 +45,8 @@ def main(arguments: list[str]) -> None:
         raise InputError("--max-gaussians", f"{options.edits.max_gaussians} is no number of splats", "Give 1 or more")
     with listening(as_json=options.json) as listener:
         progress = Progress(listener)
-        written = export_page if options.out.suffix.lower() in (".html", ".htm") else export
+        page = options.out.suffix.lower() in (".html", ".htm")
+        written = export_points if options.points else export_page if page else export
         report = written(
             options.scene, options.out, options.edits, options.coding, not options.no_check, options.overwrite, progress
         )
@@ -54,13 +57,19 @@ def main(arguments: list[str]) -> None:
 
 
 def rows_of(report: dict) -> list[tuple[str, str]]:
+    left = f"{report['written']} of {report['read']}"
     rows = [
         ("written", f"{report['output']}, {report['bytes'] / 1e6:.2f} MB"),
-        ("splats", f"{report['written']} of {report['read']}, harmonics of degree {report['degree']}"),
+        ("splats", f"{left}, harmonics of degree {report['degree']}" if "degree" in report else f"{left}, as points"),
     ]
     if "check" not in report:
         return [*rows, ("check", "left out: nothing is known of the file's quality")]
     check = report["check"]
+    if "moved" in check:
+        verdict = (
+            "the same points and colours" if check["ok"] else f"points or colours differ, by up to {check['moved']:g}"
+        )
+        return [*rows, ("check", verdict)]
     verdict = "" if check["ok"] else f", less than the {check['least']:g} dB that this format keeps of real scenes"
     rows.append(("check", f"{check['psnr']:.1f} dB against the scene in memory, {check['cameras']} cameras{verdict}"))
     if "psnr_of_full" in check:

@@ -19,7 +19,7 @@ ABOUT = "Counts, bounds, degree, mode, size and sanity of a splat file, or of th
 @dataclass(frozen=True)
 class Options:
     scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-    """A .ply, .sog or .spz, or the folder of a run."""
+    """A .ply, .sog, .spz, .glb or .splat, or the folder of a run."""
     coding: Coding
     json: bool = False
     """Print it as JSON on stdout."""

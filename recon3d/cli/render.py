@@ -19,7 +19,7 @@ ABOUT = "A splat file at the cameras of a file, or the folder of a run at its ow
 @dataclass(frozen=True)
 class Options:
     scene: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCENE")]
-    """A .ply, .sog or .spz, or the folder of a run, which brings its cameras."""
+    """A .ply, .sog, .spz, .glb or .splat, or the folder of a run, which brings its cameras."""
     cameras: Path | None = None
     """A cameras.json, a transforms.json or a COLMAP model."""
     out: Path | None = None

@@ -25,15 +25,15 @@ ABOUT = "A splat file, or the folder of a run with its cameras, photos and repor
 @dataclass(frozen=True)
 class Options:
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
-    """A .ply, .sog or .spz, or the folder of a run."""
+    """A .ply, .sog, .spz, .glb or .splat, or the folder of a run."""
     port: int = 0
     """Where to listen; 0 takes a free port."""
     host: str = "127.0.0.1"
     """Address to listen at. Beyond this machine, the address to open holds a token."""
     no_browser: bool = False
     """Print the address, open nothing."""
-    axes: Literal["rdf", "rub"] | None = None
-    """Axes of an .spz that does not say them."""
+    axes: Literal["rdf", "rub", "luf"] | None = None
+    """Axes of an .spz or .glb that does not say them."""
 
 
 def main(arguments: list[str]) -> None:

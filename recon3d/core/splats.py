@@ -44,6 +44,11 @@ class Splats:
         """The same splats without the harmonics above `degree`."""
         return replace(self, sh=np.ascontiguousarray(self.sh[:, : (degree + 1) ** 2]))
 
+    def by_weight(self) -> Annotated[np.ndarray, "G"]:
+        """Indices, those of the greatest opacity times area of the two longer axes first, ties by order."""
+        longer = np.sort(self.scales, axis=1)[:, 1:].astype(np.float64)
+        return np.argsort(-self.opacities * longer.prod(1), kind="stable")
+
     def moved(
         self,
         turn: Annotated[np.ndarray, "3 3"],

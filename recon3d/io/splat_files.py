@@ -36,6 +36,13 @@ FORMATS = {
         ".spz", "phones, Niantic", "recon3d.io.spz:read_spz", "recon3d.io.spz:write_spz", ("axes",), least=45,
         modes=("default", "antialiased"),
     ),
+    "glb": Format(
+        ".glb", "engines, maps", "recon3d.io.glb:read_glb", "recon3d.io.glb:write_glb", ("axes",), least=55
+    ),
+    "splat": Format(
+        ".splat", "early web viewers", "recon3d.io.splat:read_splat", "recon3d.io.splat:write_splat", degree=0, least=40,
+        modes=("default",),
+    ),
 }  # fmt: skip
 LEAST_OF_5_BITS = 33.0  # dB, of an SPZ whose harmonics have 5 and 4 bits
 STORED = "as stored: x right, y down, z forward"
@@ -71,11 +78,15 @@ def format_of(path: Path) -> str:
         return "spz"
     if head[:2] == b"PK" or path.name == "meta.json":
         return "sog"
+    if head[:4] == b"glTF":
+        return "glb"
+    if path.suffix.lower() == ".splat":  # nothing in the file tells it
+        return "splat"
     raise InputError(path, "it is no splat file that is read here", READABLE)
 
 
 def read_splats(path: Path, axes: str | None = None, opacity_as_is: bool = False) -> SplatFile:
-    """The splats of any file of FORMATS. `axes` ("rdf" or "rub") are those of a file that does not say its own;
+    """The splats of any file of FORMATS. `axes` ("rdf", "rub", "luf") are those of a file that does not say its own;
     `opacity_as_is` leaves a PLY's opacities as they are read, where they look as if they were stored without the logit.
     Raises InputError.
     """

@@ -1,6 +1,6 @@
 """Splats in SPZ, the compressed form of phones and maps: a byte or a few for each number. Reads versions 1 to 4, writes 3 and 4.
 
-Where the axes of a file point is decided in spz_axes.py, how its bytes lie in spz_layout.py.
+Where the axes of a file point is decided in axes.py, how its bytes lie in spz_layout.py.
 Source: the format's public description (Niantic, MIT), with what its library does where the description is silent.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io import spz_layout as layouts
-from recon3d.io.spz_axes import HALF_TURN, RDF, rdf_from, taken_system
+from recon3d.io.axes import HALF_TURN, RDF, rdf_from, taken_system
 from recon3d.io.spz_layout import Layout, unreadable
 
 MOST_STEPS = (1 << 23) - 1  # a coordinate is a signed number of 24 bits

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from recon3d.atomic import atomic_file, make_parents, refuse_existing
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError, check_exists
 from recon3d.io.cameras_json import read_cameras
+from recon3d.io.point_cloud import check_suffix, points_of, read_points, write_points
 from recon3d.io.splat_files import FORMATS, LEAST_OF_5_BITS, format_of, format_to_write, function, read_splats
 from recon3d.pipeline.edits import Edits, edited
 from recon3d.progress import Progress
@@ -23,8 +26,8 @@ REMEDY = "Give a splat file or the folder of a run"
 class Coding:
     """How files are read and written where their formats leave a choice."""
 
-    axes: Literal["rdf", "rub"] | None = None
-    """Axes of an SPZ: those of the input where it does not say them, and those to write (rub: the specification's letter)."""
+    axes: Literal["rdf", "rub", "luf"] | None = None
+    """Axes of an SPZ or GLB that does not say them; rub also writes an SPZ to the specification's letter."""
     spz_version: Literal[3, 4] = 4
     """Version of a written SPZ. No version opens everywhere: 4 in PlayCanvas and Babylon, 3 in Spark."""
     spz_sh_bits: Literal[5, 8] = 8
@@ -80,6 +83,28 @@ def export(
     return {"input": str(path), "output": str(out), **report}
 
 
+def export_points(
+    path: Path, out: Path, edits: Edits, coding: Coding, check: bool, overwrite: bool, progress: Progress
+) -> dict[str, Any]:
+    """Write the centres and colours of the scene at `path` as a point cloud; the check reads it back. Raises InputError."""
+    check_suffix(out)
+    refuse_existing(out, overwrite)
+    scene = opened(path, edits, coding, progress)
+    points, colors = points_of(scene.splats)
+    make_parents(out)
+    with atomic_file(out) as temporary:
+        write_points(temporary, points, colors)
+        report: dict[str, Any] = {
+            "input": str(path), "output": str(out), "format": f"points in {out.suffix.lower()[1:]}", "read": scene.read,
+            "written": len(points), "bytes": temporary.stat().st_size,
+        }  # fmt: skip
+        if check:
+            read = read_points(temporary)
+            moved = float(np.abs(read[0] - points).max())
+            report["check"] = {"moved": moved, "ok": moved == 0 and bool((read[1] == colors).all())}
+    return report
+
+
 def written_and_checked(
     path: Path, kind: str, scene: Opened, coding: Coding, check: bool, progress: Progress, name: str
 ) -> dict[str, Any]:
@@ -120,7 +145,7 @@ def write(path: Path, kind: str, splats: Splats, coding: Coding, note: Callable[
 
 
 def written_axes(coding: Coding) -> str:
-    return coding.axes or "rdf"
+    return "rub" if coding.axes == "rub" else "rdf"
 
 
 def compared(

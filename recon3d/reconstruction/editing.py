@@ -45,11 +45,9 @@ def seen_well(splats: Splats, cameras: Sequence[KnownCamera]) -> np.ndarray:
 
 
 def weightiest(splats: Splats, most: int) -> np.ndarray:
-    """bool [G]: the `most` splats of the greatest opacity times area of their two longer axes, ties by order."""
+    """bool [G]: the `most` splats of the greatest opacity times area, ties by order."""
     if len(splats) <= most:
         return np.ones(len(splats), bool)
-    longer = np.sort(splats.scales, axis=1)[:, 1:].astype(np.float64)
-    weight = splats.opacities * longer.prod(1)
     kept = np.zeros(len(splats), bool)
-    kept[np.argsort(-weight, kind="stable")[:most]] = True
+    kept[splats.by_weight()[:most]] = True
     return kept

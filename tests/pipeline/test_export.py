@@ -15,9 +15,10 @@ from recon3d.core.synthetic import Synthetic, arc_of_cameras, synthetic_gaussian
 from recon3d.errors import InputError
 from recon3d.io.cameras_json import read_cameras, write_cameras
 from recon3d.io.ply import read_ply, write_ply
+from recon3d.io.point_cloud import read_points
 from recon3d.io.splat_files import FORMATS, format_of, function, read_splats
 from recon3d.pipeline.edits import Edits, edited, moved_camera, similarity
-from recon3d.pipeline.export import Coding, export
+from recon3d.pipeline.export import Coding, export, export_points
 from recon3d.pipeline.parity import psnr_between, ring, small_cameras
 from recon3d.progress import Progress
 from recon3d.reconstruction.editing import seen_well, weightiest
@@ -160,3 +161,22 @@ def test_what_is_written_without_a_check_is_as_it_was(tmp_path):
     np.testing.assert_array_equal(back.means, splats().means)
     np.testing.assert_array_equal(back.sh, splats().sh)
     np.testing.assert_allclose(back.opacities, splats().opacities, rtol=1e-5)
+
+
+def test_a_format_without_harmonics_is_held_against_the_scene_without_them_and_tells_the_whole_loss(tmp_path):
+    folder = run_folder(tmp_path / "run")
+    check = export(folder, tmp_path / "a.splat", Edits(), Coding(), True, False, Progress())["check"]
+    cameras = small_cameras(read_cameras(folder / "cameras.json"))
+    back = read_splats(tmp_path / "a.splat").splats
+    assert check["psnr_of_full"] == round(psnr_between(splats(), back, cameras), 2) < check["psnr"] - 3
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".glb"])
+def test_a_point_cloud_is_read_back_and_follows_the_edits(tmp_path, suffix):
+    folder, out = run_folder(tmp_path / "run"), tmp_path / f"points{suffix}"
+    report = export_points(folder, out, Edits(prune=0.3, scale=2.0), Coding(), True, False, Progress())
+    kept = splats().opacities >= 0.3
+    assert report["written"] == kept.sum() < report["read"] == 300 and report["check"] == {"moved": 0.0, "ok": True}
+    np.testing.assert_allclose(read_points(out)[0], 2 * splats().means[kept], rtol=1e-6)
+    with pytest.raises(InputError):
+        export_points(folder, tmp_path / "points.sog", Edits(), Coding(), True, False, Progress())

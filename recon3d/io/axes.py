@@ -33,7 +33,7 @@ SYSTEMS: dict[int, tuple[str, tuple[int, int, int]]] = {
 }
 # The library's turn of these is not what their letters say; its writers use the same turn, so that it is right for them.
 UNLIKE_THEIR_LETTERS = (9, 10, 15, 16)
-GIVEN = {"rdf": 6, "rub": 4}  # what --axes may say
+GIVEN = {"rdf": 6, "rub": 4, "luf": 7}  # what --axes may say
 HALF_TURN = np.diag([1.0, -1.0, -1.0])  # about x: from RDF to RUB, and back
 
 
