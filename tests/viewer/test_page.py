@@ -19,7 +19,7 @@ from recon3d.viewer.live import Live
 from recon3d.viewer.page import write_page
 from recon3d.viewer.scene_data import open_scene
 from recon3d.viewer.server import Finished, Server
-from tests.viewer.browser import PHONE, opened, started
+from tools.benchmarks.browser import CHROMIUM, PHONE, opened, started
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +31,8 @@ TURNED = 4.0  # dB by which a camera turned by two degrees falls under it at lea
 
 @pytest.fixture(scope="module")
 def browser():
+    if not CHROMIUM.exists():
+        pytest.skip(f"needs {CHROMIUM} (apt-get install chromium)")
     driver, browser = started()
     yield browser
     browser.close()

@@ -1,4 +1,4 @@
-"""Debian's chromium with the page in it."""
+"""Debian's chromium with the viewer's page in it, for the tests of the page and for viewer.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -32,11 +33,11 @@ PATIENCE = 60_000  # milliseconds: everything is drawn by the processor
 class Opened:
     """A page that is loaded, with what it said and asked for."""
 
-    page: object
+    page: Page
     said: list[str] = field(default_factory=list)  # errors and warnings
     asked: list[str] = field(default_factory=list)  # addresses, but for those of its own memory
 
-    def call(self, script: str, *arguments):
+    def call(self, script: str, *arguments: Any) -> Any:
         """A method of window.recon3d."""
         return self.page.evaluate(f"(a) => window.recon3d.{script}(...a)", list(arguments))
 
@@ -60,29 +61,44 @@ class Opened:
         self.call("setCamera", camera_from_world.ravel().tolist(), K.ravel().tolist(), width, height)
 
 
-def started():
-    """Playwright and the browser; skips where either is missing."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs {CHROMIUM} (apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
-    driver = playwright.sync_playwright().start()
+def started(*more: str) -> tuple[Playwright, Browser]:
+    """Playwright and the browser, with some flags more; CHROMIUM must be there."""
+    driver = sync_playwright().start()
     flags = [flag for flag in FLAGS if flag != "--no-sandbox" or os.geteuid() == 0]
-    return driver, driver.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+    return driver, driver.chromium.launch(executable_path=str(CHROMIUM), args=[*flags, *more])
 
 
 @contextmanager
-def opened(browser, address: str, size=DESKTOP, phone=False, offline=False, before="", ready=True) -> Iterator[Opened]:
+def opened(
+    browser: Browser,
+    address: str,
+    size: tuple[int, int] = DESKTOP,
+    phone: bool = False,
+    offline: bool = False,
+    before: str = "",
+    ready: bool = True,
+    pixels: float = 0.5,  # of the screen for one of the page: a quarter of the pixels, for a processor to draw
+) -> Iterator[Opened]:
     """A page at an address, once its first picture stands. `before` is a script that runs ahead of the page's own."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, has_touch=phone, is_mobile=phone, reduced_motion="reduce",
-        offline=offline, device_scale_factor=0.5,  # a quarter of the pixels, for a processor to draw
+        offline=offline, device_scale_factor=pixels,
     )  # fmt: skip
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     found = Opened(page)
-    page.on("console", lambda said: said.type in ("error", "warning") and found.said.append(said.text))
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            found.said.append(message.text)
+
+    def see(request: Request) -> None:
+        if not request.url.startswith(("blob:", "data:")):
+            found.asked.append(request.url)
+
+    page.on("console", hear)
     page.on("pageerror", lambda error: found.said.append(str(error)))
-    page.on("request", lambda asked: asked.url.startswith(("blob:", "data:")) or found.asked.append(asked.url))
+    page.on("request", see)
     if before:
         page.add_init_script(before)
     page.goto(address)
