@@ -1,0 +1,85 @@
+"""The one place where attention is computed, and the rotary embeddings of its queries and keys."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROWS = 256  # queries at a time on a CPU in bfloat16: their scores stay in the cache; measured, tools/benchmarks/geometry.py
+
+# Turns queries or keys [..., heads, T, d]; made once for the positions of the tokens.
+Rotation = Callable[[Tensor], Tensor]
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None) -> Tensor:
+    """softmax(q kᵀ / √d) v over tensors [..., heads, T, d]; `allowed` [T of queries, T of keys] is true where q may see k.
+
+    Computed in the type of `values`: queries and keys that were normalised in float32 are rounded here.
+    """
+    queries, keys = queries.to(values.dtype), keys.to(values.dtype)
+    if allowed is None and values.is_cuda and runs_xformers(values.dtype):
+        return xformers_attention(queries, keys, values)
+    if allowed is None and values.device.type == "cpu" and values.dtype == torch.bfloat16 and not values.requires_grad:
+        return attention_in_rows(queries, keys, values)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
+
+
+def attention_in_rows(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """The same, some rows of the scores at a time: sdpa gains nothing from bfloat16 on a CPU, plain products do."""
+    out = torch.empty(*queries.shape[:-1], values.shape[-1], dtype=values.dtype)
+    scaled, keys_as_columns = queries * queries.shape[-1] ** -0.5, keys.transpose(-1, -2)
+    for start in range(0, queries.shape[-2], ROWS):
+        scores = scaled[..., start : start + ROWS, :] @ keys_as_columns
+        out[..., start : start + ROWS, :] = scores.softmax(-1) @ values
+    return out
+
+
+@functools.cache
+def runs_xformers(dtype: torch.dtype) -> bool:
+    """Whether xformers is installed and runs on this GPU: asked by running it once."""
+    try:
+        probe = torch.zeros(1, 8, 8, 64, dtype=dtype, device="cuda")
+        xformers_attention(probe, probe, probe)
+    except (ImportError, NotImplementedError, RuntimeError):  # not installed, no kernel for this GPU, a foreign build
+        return False
+    return True
+
+
+def xformers_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    from xformers.ops import memory_efficient_attention  # type: ignore[import-not-found]
+
+    leading = queries.shape[:-3]
+    q, k, v = (x.flatten(0, -4).transpose(-3, -2) for x in (queries, keys, values))  # B T heads d
+    return memory_efficient_attention(q, k, v).transpose(-3, -2).unflatten(0, leading)
+
+
+def grid_positions(height: int, width: int, first: int, device: torch.device | None = None) -> Tensor:
+    """(row, column) of every token of a grid in reading order, counted from `first`: [height·width, 2], int64."""
+    rows = torch.arange(first, first + height, device=device)
+    columns = torch.arange(first, first + width, device=device)
+    return torch.cartesian_prod(rows, columns)
+
+
+def rotary_2d(positions: Tensor, head_width: int, base: float) -> Rotation:
+    """Rotary embedding in two axes for tokens at `positions` [T, 2]: half of the channels turn with the row, half with
+    the column.
+
+    Inside a half of length m channel j pairs with j + m/2, at the angle position · base^(−2j/m). Su et al. 2021, in two
+    axes as in CroCo (Weinzaepfel et al. 2023).
+    """
+    half = head_width // 2
+    exponents = torch.arange(0, half, 2, dtype=torch.float32, device=positions.device) / half
+    angles = positions.float()[:, :, None] * base**-exponents  # T 2 m/2
+    angles = torch.cat((angles, angles), -1).flatten(1)  # T d
+    cosines, sines = angles.cos(), angles.sin()
+
+    def rotate(x: Tensor) -> Tensor:
+        a, b = x.unflatten(-1, (2, 2, half // 2)).unbind(-2)
+        partners = torch.stack((-b, a), -2).flatten(-3)
+        return x * cosines + partners * sines
+
+    return rotate

@@ -1,0 +1,129 @@
+"""Checkpoints into networks: files opened without running anything in them, networks built without initial values, then filled.
+
+A network is built on the meta device and given the file's tensors, so that it is never twice in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from recon3d.errors import InputError, check_exists
+from recon3d.models.official import Accounting, Layout, Shape, account, unwrapped
+from recon3d.models.vit import Linear
+
+Network = TypeVar("Network", bound=nn.Module)
+SHOWN = 3  # names in an error before it says how many more
+
+
+def tensors_of(path: Path) -> Mapping[str, Tensor]:
+    """Name -> tensor of a .safetensors file or a torch one, mapped from the disk. Raises InputError.
+
+    Torch files are opened with weights_only: of Python's classes only argparse.Namespace is allowed, which holds nothing
+    but values.
+    """
+    return unwrapped(content_of(path))
+
+
+def content_of(path: Path) -> Any:
+    """What a checkpoint file holds, wrappers and settings included."""
+    check_exists(path)
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise InputError(path, f"it is no whole safetensors file ({error})", "Download it again") from error
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path))
+    except pickle.UnpicklingError as error:
+        what = f"it holds more than tensors and values, and nothing in it was run ({refused_class(error)})"
+        raise InputError(path, what, "Use a file of tensors: .safetensors, or a .pt saved from a state dict") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        what = f"it is no whole checkpoint of torch ({str(error).splitlines()[0]})"
+        raise InputError(path, what, "Download it again, and compare its size with `recon3d weights list`") from error
+
+
+def is_zip(path: Path) -> bool:
+    """Whether torch can map the file: the form before torch 1.6 is a plain pickle."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def refused_class(error: BaseException) -> str:
+    """The class or function that torch would not take from the file, as far as its message names it."""
+    words = str(error).replace("`", " ").replace("'", " ").split()
+    named = [w.rstrip(".,") for w in words if "." in w.strip(".") and w.replace(".", "").replace("_", "").isalnum()]
+    return named[0] if named else "no plain pickle of tensors"
+
+
+def on_meta(build: Callable[[], Network]) -> Network:
+    """The network with shapes and no values."""
+    with torch.device("meta"):
+        return build()
+
+
+def shapes_of(network: nn.Module) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def filled(
+    network: Network, tensors: Mapping[str, Tensor], layout: Layout, where: str, low: torch.dtype | None = None
+) -> Network:
+    """`network`, built on meta, with the published `tensors`; ready for inference. Raises InputError at `where`.
+
+    `low`: the type that linear layers compute in, where the network says that they may (`network.low_precision`, prefixes
+    of names). All else is float32.
+    """
+    accounting = account({name: tuple(t.shape) for name, t in tensors.items()}, shapes_of(network), layout)
+    check_accounting(accounting, where)
+    for second, first in accounting.twins.items():
+        if not torch.equal(tensors[second], tensors[first]):
+            what = f"{second} and {first} are one tensor in this network, and differ in the file"
+            raise InputError(where, what, "Download it again")
+    lower = low_precision_names(network) if low is not None else set()
+    values = {}
+    for name, source in accounting.source.items():
+        tensor = tensors[source]
+        values[name] = tensor.to(low if name in lower else torch.float32) if tensor.is_floating_point() else tensor
+    network.load_state_dict(values, assign=True, strict=True)
+    return network.requires_grad_(False).eval()
+
+
+def low_precision_names(network: nn.Module) -> set[str]:
+    """Parameters of linear layers below the prefixes that the network names."""
+    prefixes = tuple(getattr(network, "low_precision", ()))
+    layers = [n for n, m in network.named_modules() if isinstance(m, Linear) and n.startswith(prefixes)]
+    return {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")} if prefixes else set()
+
+
+def check_accounting(accounting: Accounting, where: str) -> None:
+    """Raise InputError that says which tensors do not fit, and what that looks like."""
+    if accounting.complete:
+        return
+    parts = []
+    if accounting.misshapen:
+        name, has, wanted = accounting.misshapen[0]
+        more = f" and {len(accounting.misshapen) - 1} more" if len(accounting.misshapen) > 1 else ""
+        parts.append(f"{name} is {list(has)} where {list(wanted)} is needed{more}")
+    if accounting.missing:
+        parts.append(f"nothing fills {some(accounting.missing)}")
+    if accounting.unknown:
+        parts.append(f"{some(accounting.unknown)} belongs to no part of this network")
+    remedy = "`recon3d weights verify FILE --explain` prints the whole table"
+    raise InputError(where, f"the weights do not fit: {'; '.join(parts)}", remedy)
+
+
+def some(names: tuple[str, ...]) -> str:
+    """A few names, and how many more."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

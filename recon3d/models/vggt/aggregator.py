@@ -1,0 +1,112 @@
+"""VGGT's encoder of views, and the blocks that attend inside a view and over all views in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recon3d.models.attention import Rotation, attention, grid_positions, rotary_2d
+from recon3d.models.vggt.config import VggtConfig
+from recon3d.models.vit import Attend, Block, LayerNorm, PatchEmbed, normalised, resampled_positions
+
+
+class Dino(nn.Module):
+    """DINOv2 with registers (Oquab et al. 2024; Darcet et al. 2024): patch tokens of single views."""
+
+    def __init__(self, config: VggtConfig) -> None:
+        super().__init__()
+        width, vit = config.embed_dim, config.patch_embed
+        cells = (config.img_size // config.patch_size) ** 2
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + cells, width))
+        self.register_tokens = nn.Parameter(torch.zeros(1, config.num_register_tokens, width))
+        self.patch_embed = PatchEmbed(width, config.patch_size)
+        self.blocks = nn.ModuleList(
+            Block(width, vit.num_heads, int(width * vit.mlp_ratio), 1e-6, layerscale=vit.layerscale_init)
+            for _ in range(vit.depth)
+        )
+        self.norm = LayerNorm(width, eps=1e-6)
+
+    def embedded(self, images: Tensor) -> Tensor:
+        """Normalised images [n, 3, H, W] -> tokens before the first block: class, registers, patches."""
+        patch = self.patch_embed.proj.kernel_size[0]
+        height, width = images.shape[-2:]
+        patches = self.patch_embed(images)
+        x = torch.cat((self.cls_token.expand(len(patches), -1, -1), patches), 1)
+        grid = (height // patch, width // patch)
+        x = x + resampled_positions(self.pos_embed, grid, height == width, resampled_smoothly)
+        registers = self.register_tokens.expand(len(x), -1, -1)
+        return torch.cat((x[:, :1], registers, x[:, 1:]), 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images [n, 3, H, W] -> patch tokens [n, h·w, C]."""
+        x = self.embedded(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)[:, 1 + self.register_tokens.shape[1] :]
+
+
+def resampled_smoothly(maps: Tensor, grid: tuple[int, int]) -> Tensor:
+    return F.interpolate(maps, grid, mode="bicubic", antialias=True, align_corners=False)
+
+
+class Aggregator(nn.Module):
+    """Tokens of every view through blocks inside the view and over all views, alternating."""
+
+    def __init__(self, config: VggtConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.embed_dim
+        self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, width))
+        self.register_token = nn.Parameter(torch.zeros(1, 2, config.num_register_tokens, width))
+        self.patch_embed = Dino(config)
+        self.frame_blocks = nn.ModuleList(alternating_block(config) for _ in range(config.depth))
+        self.global_blocks = nn.ModuleList(alternating_block(config) for _ in range(config.depth))
+
+    def forward(
+        self, images: Tensor, keep: Collection[int], first: int = 0,
+        attend: Callable[[int], Attend] = lambda layer: attention,
+    ) -> dict[int, Tensor]:  # fmt: skip
+        """Images [B, S, 3, H, W] in 0 to 1 -> output of each layer in `keep`: [B, S, P, 2C], frame block then global block.
+
+        `first`: number of views of the scene before these. `attend(layer)` is the global attention of that layer.
+        """
+        scenes, views = images.shape[:2]
+        patches = self.patch_embed(normalised(images.flatten(0, 1))).unflatten(0, (scenes, views))
+        special = torch.cat((self.camera_token, self.register_token), 2)
+        which = [0 if first + view == 0 else 1 for view in range(views)]
+        x = torch.cat((special[:, which].expand(scenes, -1, -1, -1), patches), 2)
+        grid = (images.shape[-2] // self.config.patch_size, images.shape[-1] // self.config.patch_size)
+        rotate = spatial_rotation(self.config, grid, x.device)
+        repeated = spatial_rotation(self.config, grid, x.device, views)
+        return alternate(self.frame_blocks, self.global_blocks, x, rotate, repeated, attend, keep)
+
+
+def alternating_block(config: VggtConfig) -> Block:
+    hidden = int(config.embed_dim * config.mlp_ratio)
+    return Block(config.embed_dim, config.num_heads, hidden, 1e-5, config.qk_norm, config.layerscale_init)
+
+
+def spatial_rotation(config: VggtConfig, grid: tuple[int, int], device: torch.device, views: int = 1) -> Rotation:
+    """Patches turn with their place, counted from 1; special tokens stand at (0, 0), which turns nothing."""
+    special = torch.zeros(config.special_tokens, 2, dtype=torch.int64, device=device)
+    positions = torch.cat((special, grid_positions(*grid, first=1, device=device))).repeat(views, 1)
+    return rotary_2d(positions, config.embed_dim // config.num_heads, config.rope_freq)
+
+
+def alternate(
+    frame_blocks: nn.ModuleList, global_blocks: nn.ModuleList, x: Tensor, rotate_in_frame: Rotation | None,
+    rotate_over_views: Rotation | None, attend: Callable[[int], Attend], keep: Collection[int],
+) -> dict[int, Tensor]:  # fmt: skip
+    """Tokens [B, S, P, C] through both kinds of blocks; the outputs of layers in `keep`, [B, S, P, 2C]."""
+    scenes, views, tokens = x.shape[:3]
+    kept = {}
+    for i, (inside, over) in enumerate(zip(frame_blocks, global_blocks, strict=True)):
+        local = inside(x.flatten(0, 1), rotate_in_frame).unflatten(0, (scenes, views))
+        x = over(local.flatten(1, 2), rotate_over_views, attend(i)).unflatten(1, (views, tokens))
+        if i in keep:
+            kept[i] = torch.cat((local, x), -1)
+    return kept

@@ -1,0 +1,101 @@
+"""VGGT (Wang et al. 2025, arXiv 2503.11651): cameras, depth, points and tracks of any number of views in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from recon3d.models.official import Layout
+from recon3d.models.vggt.aggregator import Aggregator
+from recon3d.models.vggt.camera_head import CameraHead
+from recon3d.models.vggt.config import VggtConfig
+from recon3d.models.vggt.dense_head import DenseHead
+from recon3d.models.vggt.track_head import TrackHead
+
+HEADS = ("camera_head", "depth_head", "point_head", "track_head")
+
+# Published names of a dense head's parts (also in DA3 and LingBot-Map): the pyramid and the fusion are modules of their own.
+DENSE_HEAD_NAMES = (
+    (r"_(head|extractor)\.(norm|projects|resize_layers)\.", r"_\1.pyramid.\2."),
+    *((rf"\.scratch\.layer{i + 1}_rn\.", f".pyramid.to_features.{i}.") for i in range(4)),
+    *((rf"\.scratch\.refinenet{i + 1}\.", f".fusion.steps.{i}.") for i in range(4)),
+    (r"\.scratch\.output_conv", ".output_conv"),
+)
+LAYOUT = Layout(
+    renamed=(*DENSE_HEAD_NAMES, (r"\.virual_tracks$", ".virtual_tracks")),
+    dropped=(r"aggregator\.patch_embed\.mask_token",),
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the heads gave; None where a head was not asked for. Shapes [B, S, ...]; the world is the first camera's frame."""
+
+    pose_encodings: Tensor | None = None  # [iterations, B, S, 9], camera_from_world
+    depth: Tensor | None = None  # [B, S, H, W, 1], z
+    depth_confidence: Tensor | None = None  # [B, S, H, W], from 1
+    points_in_world: Tensor | None = None  # [B, S, H, W, 3]
+    points_confidence: Tensor | None = None
+    tracks: Tensor | None = None  # [iterations, B, S, N, 2], pixels
+    visibility: Tensor | None = None  # [B, S, N], 0 to 1
+    track_confidence: Tensor | None = None
+    layers: Mapping[int, Tensor] | None = None  # outputs of the aggregator's layers that heads use, [B, S, P, 2C]
+
+
+class Vggt(nn.Module):
+    low_precision = ("aggregator.",)
+
+    def __init__(self, config: VggtConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = 2 * config.embed_dim
+        self.aggregator = Aggregator(config)
+        self.camera_head = CameraHead(width, config.camera_head) if config.camera_head else None
+        self.depth_head = DenseHead(width, config.patch_size, config.depth_head) if config.depth_head else None
+        self.point_head = DenseHead(width, config.patch_size, config.point_head) if config.point_head else None
+        self.track_head = TrackHead(width, config.patch_size, config.track_head) if config.track_head else None
+
+    def layers_of(self, heads: Collection[str]) -> set[int]:
+        """Layers of the aggregator whose outputs these heads use."""
+        used = {self.config.depth - 1}
+        for head in (self.config.depth_head, self.config.point_head, self.config.track_head):
+            used |= set(head.layers) if head is not None else set()
+        return used if set(heads) - {"camera_head"} else {self.config.depth - 1}
+
+    def forward(
+        self, images: Tensor, query_points: Tensor | None = None, heads: Collection[str] = HEADS
+    ) -> Prediction:
+        """Images [B, S, 3, H, W] in 0 to 1, sides multiples of the patch; points to track [B, N, 2], pixels of view 0."""
+        layers = self.aggregator(images, keep=self.layers_of(heads))
+        return self.read(layers, grid_of(images, self.config.patch_size), query_points, heads)
+
+    def read(
+        self, layers: Mapping[int, Tensor], grid: tuple[int, int], query_points: Tensor | None, heads: Collection[str]
+    ) -> Prediction:
+        """What the heads make of the aggregator's layers."""
+        found: dict[str, Tensor] = {}
+        special, config = self.config.special_tokens, self.config
+
+        def patches(indices: tuple[int, ...]) -> list[Tensor]:
+            return [layers[i][:, :, special:] for i in indices]
+
+        if self.camera_head is not None and "camera_head" in heads:
+            found["pose_encodings"] = self.camera_head(layers[config.depth - 1][:, :, 0])
+        if self.depth_head is not None and config.depth_head is not None and "depth_head" in heads:
+            found["depth"], found["depth_confidence"] = self.depth_head(patches(config.depth_head.layers), grid)
+        if self.point_head is not None and config.point_head is not None and "point_head" in heads:
+            points, confidence = self.point_head(patches(config.point_head.layers), grid)
+            found["points_in_world"], found["points_confidence"] = points, confidence
+        if self.track_head is not None and config.track_head is not None and query_points is not None:
+            tracks = self.track_head(patches(config.track_head.layers), grid, query_points)
+            found["tracks"], found["visibility"], found["track_confidence"] = tracks
+        return Prediction(**found, layers=layers)
+
+
+def grid_of(images: Tensor, patch: int) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    return images.shape[-2] // patch, images.shape[-1] // patch
+
+

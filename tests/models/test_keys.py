@@ -1,0 +1,33 @@
+"""Every published tensor of every published size accounted for: names and shapes, on the meta device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from recon3d.models.loading import on_meta, shapes_of
+from recon3d.models.official import Layout, account
+from recon3d.models.vggt.config import VGGT_1B
+from recon3d.models.vggt.network import LAYOUT as VGGT_LAYOUT
+from recon3d.models.vggt.network import Vggt
+from tests.shared_folder import shared
+
+# family/file -> (the network, its layout, how many published tensors are dropped)
+PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
+    "vggt/vggt-1b": (lambda: Vggt(VGGT_1B), VGGT_LAYOUT, 1),
+    "streamvggt/streamvggt": (lambda: Vggt(VGGT_1B), VGGT_LAYOUT, 1),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_tensor_is_ours_or_dropped(name: str) -> None:
+    build, layout, dropped = PUBLISHED[name]
+    family, file = name.split("/")
+    published = {k: tuple(v) for k, v in json.loads(shared(f"parity/{family}/keys/{file}.json").read_text()).items()}
+    accounting = account(published, shapes_of(on_meta(build)), layout)
+    assert accounting.complete, accounting
+    assert len(accounting.dropped) == dropped
+    assert len(accounting.source) + len(accounting.dropped) + len(accounting.twins) == len(published)

@@ -1,0 +1,132 @@
+"""Runs the cases of VGGT: each kind with the part that it is about."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from recon3d.models.config import configured
+from recon3d.models.loading import filled, on_meta
+from recon3d.models.official import Layout
+from recon3d.models.pose_encoding import encoding_from_matrices, inverse_of, matrices_from_encoding
+from recon3d.models.vggt.aggregator import Aggregator, Dino
+from recon3d.models.vggt.camera_head import CameraHead
+from recon3d.models.vggt.config import VggtConfig
+from recon3d.models.vggt.dense_head import DenseHead
+from recon3d.models.vggt.network import LAYOUT, Vggt
+from recon3d.models.vggt.track_head import TrackHead
+from recon3d.models.vit import normalised
+from tests.parity.cases import Case
+
+
+def config_of(case: Case) -> VggtConfig:
+    known = {field.name for field in dataclasses.fields(VggtConfig)}
+    return configured(VggtConfig, {k: v for k, v in case.config.items() if k in known}, case.name)
+
+
+def part(case: Case, build, prefix: str) -> torch.nn.Module:
+    """A part of the network with the case's weights, whose published names begin with `prefix`."""
+    holder = on_meta(lambda: torch.nn.ModuleDict({prefix: build()}) if "." not in prefix else nested(prefix, build()))
+    network = filled(holder, case.weights, Layout(LAYOUT.renamed, LAYOUT.dropped), case.name)
+    return network.get_submodule(prefix)
+
+
+def nested(prefix: str, module: torch.nn.Module) -> torch.nn.Module:
+    for name in reversed(prefix.split(".")):
+        module = torch.nn.ModuleDict({name: module})
+    return module
+
+
+def patch_layers(case: Case, layers) -> list[Tensor]:
+    special = config_of(case).special_tokens
+    return [case.given(f"layer_{i}")[:, :, special:] for i in layers]
+
+
+def grid(case: Case) -> tuple[int, int]:
+    height, width = case.size()
+    patch = config_of(case).patch_size
+    return height // patch, width // patch
+
+
+def forward(case: Case) -> None:
+    network = filled(on_meta(lambda: Vggt(config_of(case))), case.weights, LAYOUT, case.name)
+    ours = network(case.given("images"), case.tensors.get("in.query_points"))
+    case.check("mid.aggregated_last", ours.layers[network.config.depth - 1])
+    case.check_outputs(
+        {
+            "pose_enc_list": ours.pose_encodings, "depth": ours.depth, "depth_conf": ours.depth_confidence,
+            "world_points": ours.points_in_world, "world_points_conf": ours.points_confidence,
+            "track_list": ours.tracks, "track_vis": ours.visibility, "track_conf": ours.track_confidence,
+        }
+    )  # fmt: skip
+
+
+def aggregator(case: Case) -> None:
+    config = config_of(case)
+    layers = part(case, lambda: Aggregator(config), "aggregator")(case.given("images"), keep=range(config.depth))
+    case.check_outputs({f"layer_{i}": x for i, x in layers.items()})
+
+
+def patch_embed(case: Case) -> None:
+    dino = part(case, lambda: Dino(config_of(case)), "aggregator.patch_embed")
+    for name in [n for n in case.tensors if n.startswith("in.images_")]:
+        i = name.rsplit("_", 1)[1]
+        images = normalised(case.tensors[name])
+        case.check(f"mid.embedded_{i}", dino.embedded(images))
+        case.check(f"out.tokens_{i}", dino(images))
+
+
+def camera_head(case: Case) -> None:
+    config = config_of(case)
+    head = part(case, lambda: CameraHead(2 * config.embed_dim, config.camera_head), "camera_head")
+    case.check_outputs({"pose_enc_list": head(case.given("tokens"))})
+
+
+def dpt_head(case: Case) -> None:
+    config, name = config_of(case), case.config["head"]
+    sizes = getattr(config, name)
+    head = part(case, lambda: DenseHead(2 * config.embed_dim, config.patch_size, sizes), name)
+    value, confidence = head(patch_layers(case, sizes.layers), grid(case))
+    case.check_outputs({"pred": value, "conf": confidence})
+
+
+def track_head(case: Case) -> None:
+    config = config_of(case)
+    sizes = config.track_head
+    head = part(case, lambda: TrackHead(2 * config.embed_dim, config.patch_size, sizes), "track_head")
+    layers = patch_layers(case, sizes.layers)
+    case.check("mid.feature_maps", head.feature_extractor(layers, grid(case)))
+    tracks, visibility, confidence = head(layers, grid(case), case.given("query_points"))
+    case.check_outputs({"track_list": tracks, "track_vis": visibility, "track_conf": confidence})
+
+
+def pose_encoding(case: Case) -> None:
+    extrinsic, intrinsic = matrices_from_encoding(case.given("pose_enc"), case.size())
+    encoding = encoding_from_matrices(case.given("extrinsic"), case.given("intrinsic"), case.size())
+    case.check_outputs({"extrinsic": extrinsic, "intrinsic": intrinsic, "pose_enc": encoding})
+
+
+def unproject(case: Case) -> None:
+    """Points of integer pixels, as the reference has them; ours lie at pixel centres (docs/conventions.md)."""
+    depth, K = case.given("depth")[..., 0], case.given("intrinsic")
+    height, width = depth.shape[-2:]
+    v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    rays = torch.stack((u, v, torch.ones_like(u)), -1).to(depth)
+    in_camera = depth[..., None] * torch.einsum("sij,hwj->shwi", torch.linalg.inv(K), rays)
+    back = inverse_of(case.given("extrinsic"))
+    points = torch.einsum("sij,shwj->shwi", back[..., :3], in_camera) + back[:, None, None, :, 3]
+    case.check_outputs({"world_points": points})
+
+
+RUNNERS = {
+    "vggt_forward": forward,
+    "aggregator": aggregator,
+    "patch_embed": patch_embed,
+    "camera_head": camera_head,
+    "dpt_head": dpt_head,
+    "track_head": track_head,
+    "pose_encoding": pose_encoding,
+    "unproject": unproject,
+}

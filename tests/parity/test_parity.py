@@ -1,0 +1,28 @@
+"""The published networks, proved: our implementation of each family against golden tensors of the original."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.parity import run_vggt
+from tests.parity.cases import FOLDER, Case, found
+
+# (family, kind) -> what runs a case of it and checks every output. Families of later parts have no rows yet.
+RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
+    "vggt": run_vggt.RUNNERS,
+}
+
+CASES = [case for case in found() if case.family in RUNNERS]
+
+if CASES:
+
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+    def test_golden(case: Case) -> None:
+        RUNNERS[case.family][case.kind](case)
+
+elif not FOLDER.is_dir():
+
+    def test_golden() -> None:  # type: ignore[misc]
+        pytest.skip(f"there are no golden cases: {FOLDER} is not here")
