@@ -22,7 +22,7 @@ class NetworkPictures:
 
     images: Annotated[Tensor, "N 3 H W"]  # float32, 0 to 1
     network_from_photo: Annotated[Tensor, "N 3 3"]  # float64, affine: x in the picture of x in the photo
-    photo_rects: Annotated[Tensor, "N 4"]  # float64, x0 y0 x1 y1 of the part of the photo that the picture shows
+    photo_rects: Annotated[Tensor, "N 4"]  # float64, x0 y0 x1 y1: where in the picture the photo is; the rest is padding
 
     def __post_init__(self) -> None:
         check_shapes(self)

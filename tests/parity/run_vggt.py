@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from recon3d.models.config import configured
 from recon3d.models.loading import filled, on_meta
 from recon3d.models.official import Layout
+from recon3d.models.pictures import NetworkPictures
 from recon3d.models.pose_encoding import encoding_from_matrices, inverse_of, matrices_from_encoding
 from recon3d.models.vggt.aggregator import Aggregator, Dino
 from recon3d.models.vggt.camera_head import CameraHead
 from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vggt.dense_head import DenseHead
 from recon3d.models.vggt.network import LAYOUT, Vggt
+from recon3d.models.vggt.preprocessing import preprocessed
 from recon3d.models.vggt.track_head import TrackHead
 from recon3d.models.vit import normalised
 from tests.parity.cases import Case
@@ -120,7 +124,33 @@ def unproject(case: Case) -> None:
     case.check_outputs({"world_points": points})
 
 
+def preprocess(case: Case) -> None:
+    photos, config = [laid_on_white(p) for p in case.pictures("inputs")], case.config
+    check_pictures(case, preprocessed(photos, config["mode"], config["target_size"], config["patch_size"]))
+
+
+def check_pictures(case: Case, ours: NetworkPictures) -> None:
+    """The pictures against the files of the case, and the way back against its tensors."""
+    golden = [torch.from_numpy(np.array(p.convert("RGB"))).permute(2, 0, 1) / 255 for p in case.pictures("outputs")]
+    case.check("out.images", ours.images, torch.stack(golden))
+    scale_and_offset = ours.network_from_photo[:, [0, 1, 0, 1], [0, 1, 2, 2]]
+    sizes = torch.tensor([p.size for p in case.pictures("inputs")])  # width, height
+    found = {
+        "shape": torch.tensor(ours.images.shape), "affine": scale_and_offset, "photo_rect": ours.photo_rects,
+        "coords": torch.cat((ours.photo_rects, sizes), 1),
+    }  # fmt: skip
+    case.check_outputs(found)
+
+
+def laid_on_white(picture: Image.Image) -> np.ndarray:
+    """As the reference opens files: RGBA over white, the alpha of every other mode dropped."""
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, (255, 255, 255, 255)), picture)
+    return np.array(picture.convert("RGB"))
+
+
 RUNNERS = {
+    "preprocess": preprocess,
     "vggt_forward": forward,
     "aggregator": aggregator,
     "patch_embed": patch_embed,
