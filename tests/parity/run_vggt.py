@@ -22,6 +22,8 @@ from recon3d.models.vggt.network import LAYOUT, Vggt
 from recon3d.models.vggt.preprocessing import preprocessed
 from recon3d.models.vggt.track_head import TrackHead
 from recon3d.models.vit import normalised
+from recon3d.training.losses import Truth, camera_loss, dense_loss, truth_encodings
+from recon3d.training.losses import normalised as normalised_truth
 from tests.parity.cases import Case
 
 
@@ -149,7 +151,40 @@ def laid_on_white(picture: Image.Image) -> np.ndarray:
     return np.array(picture.convert("RGB"))
 
 
+def losses(case: Case) -> None:
+    names = ("extrinsics", "cam_points", "world_points", "depths")
+    valid, config = case.given("point_masks").bool(), case.config
+    truth = normalised_truth(Truth(*(case.given(f"raw.{n}") for n in names)), valid)
+    encodings = truth_encodings(truth, case.given("intrinsics"))
+    case.check("mid.gt_pose_enc", encodings)
+    predicted = {name.removeprefix("in."): case.tensors[name].clone() for name in case.tensors if name.startswith("in.")}
+    asked = {n: x.requires_grad_() for n, x in predicted.items() if f"out.grad.{n}" in case.tensors}
+    passes = [predicted[f"pose_enc_{i}"] for i in range(sum(n.startswith("pose_enc_") for n in predicted))]
+    ours, total = {}, torch.zeros(())
+    if config["camera"] is not None:
+        camera = camera_loss(passes, encodings, valid, config["camera"]["loss_type"])
+        ours = {"loss_camera": camera.total, "loss_T": camera.translation, "loss_R": camera.rotation}
+        ours |= {"loss_FL": camera.field_of_view}
+        total = config["camera"]["weight"] * camera.total
+    dense = (("depth", "depth", truth.depth[..., None]), ("point", "world_points", truth.points_in_world))
+    for term, name, wanted in dense:
+        if config[term] is None:
+            continue
+        value, confidence = predicted[name], predicted[f"{name}_conf"]
+        options = config[term]
+        loss = dense_loss(value, confidence, wanted, valid, options.get("gradient_loss_fn"), options.get("valid_range", 0))
+        ours |= {f"loss_conf_{term}": loss.confidence, f"loss_reg_{term}": loss.regression}
+        ours |= {f"loss_grad_{term}": loss.gradient}
+        total = total + options["weight"] * loss.total
+    gradients = torch.autograd.grad(total, list(asked.values()))
+    ours = {name: value.detach().reshape(1) for name, value in (ours | {"objective": total}).items()}
+    ours |= {f"grad.{name}": gradient for name, gradient in zip(asked, gradients, strict=True)}
+    found = (truth.camera_from_world, truth.points_in_camera, truth.points_in_world, truth.depth)
+    case.check_outputs(ours | {f"norm.{name}": x for name, x in zip(names, found, strict=True)})
+
+
 RUNNERS = {
+    "losses": losses,
     "preprocess": preprocess,
     "vggt_forward": forward,
     "aggregator": aggregator,
