@@ -11,8 +11,8 @@ from torch import nn
 from recon3d.models.loading import on_meta, shapes_of
 from recon3d.models.official import Layout, account
 from recon3d.models.vggt.config import VGGT_1B
-from recon3d.models.vggt.network import LAYOUT as VGGT_LAYOUT
 from recon3d.models.vggt.network import Vggt
+from recon3d.models.vggt.published import LAYOUT as VGGT_LAYOUT
 from tests.shared_folder import shared
 
 # family/file -> (the network, its layout, how many published tensors are dropped)

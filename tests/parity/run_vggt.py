@@ -18,8 +18,9 @@ from recon3d.models.vggt.aggregator import Aggregator, Dino
 from recon3d.models.vggt.camera_head import CameraHead
 from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vggt.dense_head import DenseHead
-from recon3d.models.vggt.network import LAYOUT, Vggt
+from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.preprocessing import preprocessed
+from recon3d.models.vggt.published import LAYOUT
 from recon3d.models.vggt.track_head import TrackHead
 from recon3d.models.vit import normalised
 from recon3d.training.losses import Truth, camera_loss, dense_loss, truth_encodings
