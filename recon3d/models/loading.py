@@ -85,7 +85,7 @@ def filled(
     of names). All else is float32.
     """
     accounting = account({name: tuple(t.shape) for name, t in tensors.items()}, shapes_of(network), layout)
-    check_accounting(accounting, where)
+    check_accounting(accounting, where, tensors)
     for second, first in accounting.twins.items():
         if not torch.equal(tensors[second], tensors[first]):
             what = f"{second} and {first} are one tensor in this network, and differ in the file"
@@ -114,10 +114,12 @@ def low_precision_names(network: nn.Module) -> set[str]:
     return {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")} if prefixes else set()
 
 
-def check_accounting(accounting: Accounting, where: str) -> None:
-    """Raise InputError that says which tensors do not fit, and what that looks like."""
+def check_accounting(accounting: Accounting, where: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raise InputError that says which tensors do not fit, and what the file looks like."""
     if accounting.complete:
         return
+    from recon3d.models.resemblance import looks_like
+
     parts = []
     if accounting.misshapen:
         name, has, wanted = accounting.misshapen[0]
@@ -128,7 +130,7 @@ def check_accounting(accounting: Accounting, where: str) -> None:
     if accounting.unknown:
         parts.append(f"{some(accounting.unknown)} belongs to no part of this network")
     remedy = "`recon3d weights verify FILE --explain` prints the whole table"
-    raise InputError(where, f"the weights do not fit: {'; '.join(parts)}", remedy)
+    raise InputError(where, f"the weights do not fit: {'; '.join(parts)}; {looks_like(tensors)}", remedy)
 
 
 def some(names: tuple[str, ...]) -> str:
