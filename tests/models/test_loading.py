@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recon3d.errors import InputError
-from recon3d.models.loading import filled, on_meta, tensors_of
+from recon3d.models.loading import filled_from_file, on_meta, tensors_of
 from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.published import LAYOUT
 from tests.models.tiny import TINY_VGGT, tiny_vggt
@@ -22,7 +22,7 @@ IMAGES = torch.rand(1, 2, 3, 42, 56, generator=torch.Generator().manual_seed(0))
 
 
 def loaded(path: Path) -> Vggt:
-    return filled(on_meta(lambda: Vggt(TINY_VGGT)), tensors_of(path), LAYOUT, str(path))
+    return filled_from_file(on_meta(lambda: Vggt(TINY_VGGT)), path, LAYOUT, None)
 
 
 def saved(content, tmp_path: Path, name: str = "model.pt") -> Path:
@@ -71,7 +71,7 @@ def test_weights_in_bfloat16_load_as_float32(tmp_path):
 
 def test_low_precision_is_for_the_linear_layers_that_the_network_names(tmp_path):
     path = saved(TENSORS, tmp_path)
-    network = filled(on_meta(lambda: Vggt(TINY_VGGT)), tensors_of(path), LAYOUT, str(path), torch.bfloat16)
+    network = filled_from_file(on_meta(lambda: Vggt(TINY_VGGT)), path, LAYOUT, torch.bfloat16)
     block = network.aggregator.global_blocks[0]
     assert block.attn.qkv.weight.dtype == block.mlp.fc1.bias.dtype == torch.bfloat16
     assert block.norm1.weight.dtype == network.camera_head.trunk[0].attn.qkv.weight.dtype == torch.float32
