@@ -120,6 +120,14 @@ def test_settings_of_no_published_network_are_refused(change, found):
         config_of_checkpoint(saved(LINEAR.replace(*change)), "file.pth")
 
 
+@pytest.mark.parametrize(
+    "values", [{"model": ["x"]}, {"conf_mode": [["exp"], 1, 2]}, {"dpt": 3}, {"img_size": [True, 16]}]
+)
+def test_a_config_of_the_hub_with_other_types_is_refused(values):
+    with pytest.raises(InputError, match=r"config\.json"):
+        config_of_checkpoint({"pos_embed": "RoPE100", **values}, "config.json")
+
+
 @pytest.mark.parametrize("model", [None, 7, ["AsymmetricMASt3R()"]])
 def test_args_without_a_string_are_refused(model):
     with pytest.raises(InputError, match="no model string"):

@@ -118,11 +118,11 @@ def check_config(config: Dust3rConfig, model: Any, where: str) -> None:
     sizes = (config.patch_size, config.enc_embed_dim, config.enc_num_heads, config.dec_embed_dim, config.dec_num_heads)
     dense = (config.dpt.feature_dim, config.dpt.last_dim, *config.dpt.layer_dims)
     heads = {"linear": CLASSES, "dpt": CLASSES, "catmlp+dpt": CLASSES[1:]}[config.head_type]
-    names = {"dust3r": CLASSES[0], "mast3r": CLASSES[1]}
+    name = {"dust3r": CLASSES[0], "mast3r": CLASSES[1]}.get(str(model), model)
     bounds = (config.depth_mode.low, config.depth_mode.high)
     wrong = {
-        f"model is {model!r}": model is not None and names.get(model, model) not in CLASSES,
-        f"{model} has no head {config.head_type!r}": model is not None and names.get(model, model) not in heads,
+        f"model is {model!r}": model is not None and name not in CLASSES,
+        f"{model} has no head {config.head_type!r}": model is not None and name not in heads,
         f"pos_embed is {config.pos_embed!r}": not re.fullmatch(r"RoPE[1-9]\d{0,8}(\.\d+)?", config.pos_embed),
         "a size is not positive": min(*sizes, *dense, config.enc_depth, config.dec_depth) < 1,
         f"it has more than {MOST_LAYERS} layers": max(config.enc_depth, config.dec_depth) > MOST_LAYERS,

@@ -189,9 +189,9 @@ class Dust3r(nn.Module):
     def decode(self, first: Encoded, second: Encoded) -> tuple[PointMap, PointMap]:
         """Pairs of B first and B second pictures, each by itself. Heads run in float32."""
         layers1, layers2 = self.layers(first, second, self.config.hooks)
-        maps1 = self.downstream_head1({k: x.float() for k, x in layers1.items()}, first.grid)
-        maps2 = self.downstream_head2({k: x.float() for k, x in layers2.items()}, second.grid)
-        return point_map(*maps1, self.config), point_map(*maps2, self.config)
+        maps1, features1 = self.downstream_head1({k: x.float() for k, x in layers1.items()}, first.grid)
+        maps2, features2 = self.downstream_head2({k: x.float() for k, x in layers2.items()}, second.grid)
+        return point_map(maps1, features1, self.config), point_map(maps2, features2, self.config)
 
     def layers(
         self, first: Encoded, second: Encoded, keep: Collection[int]
