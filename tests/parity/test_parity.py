@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.parity import run_vggt
+from tests.parity import run_alignment, run_vggt
 from tests.parity.cases import FOLDER, Case, found
 
 # (family, kind) -> what runs a case of it and checks every output. Families of later parts have no rows yet.
 RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
+    "dust3r": run_alignment.RUNNERS,
     "vggt": run_vggt.RUNNERS,
 }
 
-CASES = [case for case in found() if case.family in RUNNERS]
+CASES = [case for case in found() if case.kind in RUNNERS.get(case.family, {})]
 
 if CASES:
 
