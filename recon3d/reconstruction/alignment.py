@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from recon3d.core.pairs import Pairs
 from recon3d.core.rotations import matrices_from_quats, quats_from_matrices
 from recon3d.reconstruction.aligned import Aligned, geometry_of, middles, pinholes
+from recon3d.reconstruction.contradictions import distrust_contradicted
+from recon3d.reconstruction.pair_viewer import view_pair
 from recon3d.reconstruction.spanning_tree import Start, start
 
 # Of the released optimiser (DUSt3R, Wang et al. 2024, section 3.4). Adam moves every unknown by the same steps, so the
@@ -83,15 +85,17 @@ def align(
     """Cameras and depth of N pictures from E pairs that join them, by the published objective and its schedule.
 
     Principal points (x, y) are the pictures' middles where they are not given. `advance` is told the steps done, of how
-    many. The world's unit is the geometric mean of the pairs' units. It runs where the pairs' tensors are. Raises
-    InputError where the pairs do not join all pictures. Source: DUSt3R (Wang et al. 2024), section 3.4, equation 5.
+    many. The world's unit is the geometric mean of the pairs' units. A start that has the lower loss is kept. It runs where
+    the pairs' tensors are. Raises InputError where the pairs do not join all pictures.
+    Source: DUSt3R (Wang et al. 2024), section 3.4, equation 5, and the units and schedules of its release.
     """
     options = options or Alignment()
     centers = middles(pairs) if principal_points is None else principal_points.double()
     begin = start(pairs.to("cpu"), centers, options.confident)
     claims = [claims_about(view, pairs, centers[view]) for view in range(len(pairs.sizes))]
     unknowns = unknowns_of(begin, pairs.edges.device)
-    initial_loss = float(differentiated(unknowns, claims))
+    loss = differentiated(unknowns, claims)
+    initial_loss = float(loss)
     adam = torch.optim.Adam(unknowns.leaves(), lr=options.rate, betas=BETAS, fused=True)
     for step in range(options.steps):
         adam.param_groups[0]["lr"] = options.rate_at(step)
@@ -99,10 +103,23 @@ def align(
         loss = differentiated(unknowns, claims)
         if advance is not None:
             advance(step + 1, options.steps)
+    reached = float(loss)
+    if reached > initial_loss:  # Adam's first steps leave a start that is all but exact, and may not find back
+        unknowns, reached = unknowns_of(begin, pairs.edges.device), initial_loss
     K = pinholes((unknowns.log_focals.detach().double() / FOCAL_UNIT).exp().cpu(), centers)
     world_from_camera, depth = in_units_of_pairs(unknowns, pairs)
     geometry = geometry_of(pairs, world_from_camera, K, depth)
-    return Aligned(geometry, begin.unposed, initial_loss, float(loss))
+    return Aligned(geometry, begin.unposed, initial_loss, reached)
+
+
+def one_world(pairs: Pairs, advance: Callable[[int, int], None] | None = None) -> Aligned:
+    """N pictures in one world: two that were paired both ways as they are, others by global alignment. Pixels that another
+    picture contradicts lose their confidence. See `align`.
+    """
+    pairs.check("pairs")
+    both_ways = sorted(pairs.edges.tolist()) == [[0, 1], [1, 0]] and len(pairs.sizes) == 2
+    found = view_pair(pairs) if both_ways else align(pairs, advance=advance)
+    return replace(found, geometry=distrust_contradicted(found.geometry))
 
 
 def claims_about(view: int, pairs: Pairs, principal_point: Annotated[Tensor, "2"]) -> Claims:

@@ -11,11 +11,13 @@ from torch import Tensor
 ROUNDS = 10  # of reweighting
 NEAREST = 1e-8  # pixels: an error below this weighs no more
 FIELD_OF_VIEW = 60  # degrees along the longest side: the focal that limits are stated in
+# Fields of view from 160 to 7 degrees. Networks know no others; without a limit a map of noise may have no focal at all.
+PLAUSIBLE = (0.1, 10.0)
 
 
 def weiszfeld_focal(
     points: Annotated[Tensor, "B H W 3"], principal_points: Annotated[Tensor, "B 2"],
-    limits: tuple[float, float] = (0.0, math.inf),
+    limits: tuple[float, float] = PLAUSIBLE,
 ) -> Annotated[Tensor, "B"]:  # fmt: skip
     """Focal lengths in pixels with the least sum of distances between pixels and projected points.
 
@@ -47,4 +49,4 @@ def _centered_pixels(
 ) -> Annotated[Tensor, "B H W 2"]:
     height, width = points.shape[1:3]
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return (torch.stack([x, y], -1) + 0.5).to(points.device) - principal_points.double()[:, None, None]
+    return torch.stack([x, y], -1) + 0.5 - principal_points.double()[:, None, None]

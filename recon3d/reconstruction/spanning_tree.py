@@ -68,6 +68,8 @@ def start(pairs: Pairs, principal_points: Annotated[Tensor, "N 2"], confident: f
 def spanning_tree(pairs: Pairs, scores: list[float]) -> list[int]:
     """The pairs of the maximum spanning tree, strongest first (Kruskal 1956). (i, j) and (j, i) are one link, of which the
     better one is taken."""
+    if len(pairs) == 0:
+        raise InputError("pairs", "there are none", "Give two pictures or more")
     group = list(range(len(pairs.sizes)))
     edges = pairs.edges.tolist()
     tree = []

@@ -14,11 +14,12 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.pairs import Pairs
 from recon3d.core.similarity import fit_points
 from recon3d.metrics.poses import pair_errors
-from recon3d.reconstruction.alignment import Alignment, align
+from recon3d.reconstruction import spanning_tree
+from recon3d.reconstruction.alignment import FOCAL_UNIT, SCALE, Alignment, align
 from recon3d.reconstruction.contradictions import distrust_contradicted
 from recon3d.reconstruction.focal import median_focal, weiszfeld_focal
-from recon3d.reconstruction.pair_viewer import view_pair
-from recon3d.reconstruction.spanning_tree import start
+from recon3d.reconstruction.pair_viewer import CONFIDENT, ROUNDS, view_pair
+from recon3d.reconstruction.resection import REACH
 from tests.parity.cases import Case
 
 HALF_A_PIXEL = 0.5
@@ -57,6 +58,8 @@ def focal(case: Case) -> None:
 
 def pair_viewer(case: Case) -> None:
     pairs = pairs_of(case)
+    published = {"min_conf_thr": CONFIDENT, "iterations_count": ROUNDS, "reprojection_error": REACH}
+    assert published.items() <= case.config.items(), case.name
     geometry = view_pair(pairs, their_principal_points(pairs)).geometry
     cameras = geometry.cameras
     ours = {
@@ -80,10 +83,14 @@ def disturbed(pairs: Pairs, seed: int) -> Pairs:
 
 def alignment(case: Case) -> None:
     pairs, config = pairs_of(case), case.config
-    assert (config["init"], config["dist"], config["conf"]) == ("mst", "l1", "log"), case.name
+    published = {
+        "init": "mst", "dist": "l1", "conf": "log",
+        "base_scale": SCALE, "focal_break": FOCAL_UNIT, "niter_pnp": spanning_tree.ROUNDS,
+    }  # fmt: skip
+    assert published.items() <= config.items(), case.name
     options = Alignment(config["niter"], config["lr"], config["lr_min"], config["schedule"], config["min_conf_thr"])
     centers = their_principal_points(pairs)
-    focals = start(pairs, centers, options.confident).focals
+    focals = spanning_tree.start(pairs, centers, options.confident).focals
     case.check("init.focals", focals, case.tensors["out.corrected.init.focals"])
     runs = []
     for seed in range(RUNS):
