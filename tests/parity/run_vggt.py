@@ -115,15 +115,18 @@ def pose_encoding(case: Case) -> None:
 
 
 def unproject(case: Case) -> None:
-    """Points of integer pixels, as the reference has them; ours lie at pixel centres (docs/conventions.md)."""
-    depth, K = case.given("depth")[..., 0], case.given("intrinsic")
+    points = points_of(case.given("depth")[..., 0], case.given("intrinsic"), inverse_of(case.given("extrinsic")))
+    case.check_outputs({"world_points": points})
+
+
+def points_of(depth: Tensor, K: Tensor, world_from_camera: Tensor) -> Tensor:
+    """Points [S, H, W, 3] of integer pixels, as the reference has them; ours lie at pixel centres (docs/conventions.md)."""
     height, width = depth.shape[-2:]
     v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     rays = torch.stack((u, v, torch.ones_like(u)), -1).to(depth)
     in_camera = depth[..., None] * torch.einsum("sij,hwj->shwi", torch.linalg.inv(K), rays)
-    back = inverse_of(case.given("extrinsic"))
-    points = torch.einsum("sij,shwj->shwi", back[..., :3], in_camera) + back[:, None, None, :, 3]
-    case.check_outputs({"world_points": points})
+    turned = torch.einsum("sij,shwj->shwi", world_from_camera[..., :3], in_camera)
+    return turned + world_from_camera[:, None, None, :, 3]
 
 
 def preprocess(case: Case) -> None:
