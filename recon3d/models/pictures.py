@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -34,6 +35,28 @@ class NetworkPictures:
     def size(self) -> tuple[int, int]:
         """(height, width), the same for all."""
         return int(self.images.shape[2]), int(self.images.shape[3])
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How a network is run: what pipeline.plan decides from the memory that there is."""
+
+    size: int | None = None  # pixels, of the side that the family's preprocessing sets; None: as it was trained
+    chunk: int = 8  # views that dense heads take at a time
+    device: str = "cpu"
+    on_view: Callable[[int, int], None] = lambda done, total: None  # told by networks that go view by view
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of N photos: geometry in the pixels of its pictures, and the way back to the photos."""
+
+    geometry: Geometry
+    network_from_photo: Annotated[Tensor, "N 3 3"]
+    photo_rects: Annotated[Tensor, "N 4"]  # where in its pictures the photos are
+
+    def __post_init__(self) -> None:
+        check_shapes(self)
 
 
 def scaled_and_moved(

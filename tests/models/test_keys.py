@@ -8,17 +8,22 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
+from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
+from recon3d.models.lingbot.network import LingBot
+from recon3d.models.lingbot.published import layout_of
 from recon3d.models.loading import on_meta, shapes_of
 from recon3d.models.official import Layout, account
 from recon3d.models.vggt.config import VGGT_1B
-from recon3d.models.vggt.network import LAYOUT as VGGT_LAYOUT
 from recon3d.models.vggt.network import Vggt
+from recon3d.models.vggt.published import LAYOUT as VGGT_LAYOUT
 from tests.shared_folder import shared
 
 # family/file -> (the network, its layout, how many published tensors are dropped)
 PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
     "vggt/vggt-1b": (lambda: Vggt(VGGT_1B), VGGT_LAYOUT, 1),
     "streamvggt/streamvggt": (lambda: Vggt(VGGT_1B), VGGT_LAYOUT, 1),
+    "lingbot/lingbot-map": (lambda: LingBot(LINGBOT_MAP), layout_of(LINGBOT_MAP), 1),
+    "lingbot/lingbot-map-stage1": (lambda: Vggt(LINGBOT_MAP_STAGE1), layout_of(LINGBOT_MAP_STAGE1), 1),
 }
 
 

@@ -13,7 +13,8 @@ from recon3d.models.attention import rotary_3d, rotary_angles
 from recon3d.models.config import configured
 from recon3d.models.lingbot.config import LingBotConfig, TimeRotation
 from recon3d.models.lingbot.flow import mean_flow
-from recon3d.models.lingbot.network import LingBot, layout_of, rotation_in_time, token_positions
+from recon3d.models.lingbot.network import LingBot, rotation_in_time, token_positions
+from recon3d.models.lingbot.published import layout_of
 from recon3d.models.lingbot.stream import PASSING_FRAME, Stream, Streamed
 from recon3d.models.lingbot.windows import Joined, Windows, joined, stream_in_windows
 from recon3d.models.loading import filled, on_meta
@@ -202,8 +203,8 @@ def preprocess(case: Case) -> None:
     """As VGGT's, of photos that were turned upright as their EXIF orientation says."""
     upright = [ImageOps.exif_transpose(p) for p in case.pictures("inputs")]
     config = case.config
-    ours = preprocessed([laid_on_white(p) for p in upright], config["mode"], config["target_size"], config["patch_size"])
-    check_pictures(case, ours)
+    photos = [laid_on_white(p) for p in upright]
+    check_pictures(case, photos, preprocessed(photos, config["mode"], config["target_size"], config["patch_size"]))
 
 
 RUNNERS = {

@@ -6,7 +6,8 @@ import torch
 
 from recon3d.models.loading import filled, on_meta
 from recon3d.models.stream_vggt.stream import Stream, forward_causal
-from recon3d.models.vggt.network import LAYOUT, Vggt
+from recon3d.models.vggt.network import Vggt
+from recon3d.models.vggt.published import LAYOUT
 from tests.parity.cases import Case
 from tests.parity.run_vggt import config_of
 

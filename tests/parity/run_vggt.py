@@ -18,8 +18,9 @@ from recon3d.models.vggt.aggregator import Aggregator, Dino
 from recon3d.models.vggt.camera_head import CameraHead
 from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vggt.dense_head import DenseHead
-from recon3d.models.vggt.network import LAYOUT, Vggt
+from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.preprocessing import preprocessed
+from recon3d.models.vggt.published import LAYOUT
 from recon3d.models.vggt.track_head import TrackHead
 from recon3d.models.vit import normalised
 from recon3d.training.losses import Truth, camera_loss, dense_loss, truth_encodings
@@ -131,15 +132,15 @@ def points_of(depth: Tensor, K: Tensor, world_from_camera: Tensor) -> Tensor:
 
 def preprocess(case: Case) -> None:
     photos, config = [laid_on_white(p) for p in case.pictures("inputs")], case.config
-    check_pictures(case, preprocessed(photos, config["mode"], config["target_size"], config["patch_size"]))
+    check_pictures(case, photos, preprocessed(photos, config["mode"], config["target_size"], config["patch_size"]))
 
 
-def check_pictures(case: Case, ours: NetworkPictures) -> None:
+def check_pictures(case: Case, photos: list[np.ndarray], ours: NetworkPictures) -> None:
     """The pictures against the files of the case, and the way back against its tensors."""
     golden = [torch.from_numpy(np.array(p.convert("RGB"))).permute(2, 0, 1) / 255 for p in case.pictures("outputs")]
     case.check("out.images", ours.images, torch.stack(golden))
     scale_and_offset = ours.network_from_photo[:, [0, 1, 0, 1], [0, 1, 2, 2]]
-    sizes = torch.tensor([p.size for p in case.pictures("inputs")])  # width, height
+    sizes = torch.tensor([(p.shape[1], p.shape[0]) for p in photos])  # width, height
     found = {
         "shape": torch.tensor(ours.images.shape), "affine": scale_and_offset, "photo_rect": ours.photo_rects,
         "coords": torch.cat((ours.photo_rects, sizes), 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from recon3d.models.vggt.config import DEPTH, POINTS, CameraHeadConfig, DptConfig, VggtConfig, VitConfig
 
@@ -56,7 +56,7 @@ class LingBotConfig:
     scale_frames: int = 8  # seen together in the first call, where the scale is fixed
     cache: CacheConfig = CacheConfig()
     keyframe_interval: int = 1  # every how many frames one is stored
-    patch_embed: VitConfig = VitConfig()
+    patch_embed: VitConfig = field(default_factory=VitConfig)
     camera_head: LingBotCameraHeadConfig | None = None
     depth_head: DptConfig | None = None
     point_head: DptConfig | None = None
@@ -75,8 +75,6 @@ class LingBotConfig:
         )  # fmt: skip
 
 
-LINGBOT_MAP = LingBotConfig(
-    rope3d=TimeRotation((20, 22, 22)), camera_head=LingBotCameraHeadConfig(), depth_head=DEPTH
-)
+LINGBOT_MAP = LingBotConfig(rope3d=TimeRotation((20, 22, 22)), camera_head=LingBotCameraHeadConfig(), depth_head=DEPTH)
 # The first stage of its training is VGGT without tracks; its cameras are world_from_camera as well.
 LINGBOT_MAP_STAGE1 = VggtConfig(camera_head=CameraHeadConfig(), depth_head=DEPTH, point_head=POINTS)

@@ -14,21 +14,13 @@ from torch import Tensor, nn
 
 from recon3d.models.attention import Rotation, attention, grid_positions, rotary_2d, rotary_3d
 from recon3d.models.lingbot.config import LingBotConfig, TimeRotation
-from recon3d.models.official import Layout
 from recon3d.models.vggt.aggregator import Dino, alternate, alternating_block
 from recon3d.models.vggt.camera_head import CameraHead
-from recon3d.models.vggt.config import VggtConfig
-from recon3d.models.vggt.dense_head import DenseHead
-from recon3d.models.vggt.network import DENSE_HEAD_NAMES, grid_of
+from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME, DenseHead
+from recon3d.models.vggt.network import grid_of
 from recon3d.models.vit import Attend, normalised
 
 HEADS = ("camera_head", "depth_head", "point_head")
-
-
-def layout_of(config: LingBotConfig | VggtConfig) -> Layout:
-    """Published names; files may hold point heads that the network is built without."""
-    unused = (r"aggregator\.patch_embed\.mask_token", r"local_point_head\..*")
-    return Layout(renamed=DENSE_HEAD_NAMES, dropped=unused if config.point_head else (*unused, r"point_head\..*"))
 
 
 @dataclass(frozen=True)
@@ -73,7 +65,9 @@ class LingBotAggregator(nn.Module):
         scaled = [int(i >= self.config.scale_frames) for i in indices]
         return torch.cat((self.camera_token[:, later], self.register_token[:, later], self.scale_token[:, scaled]), 2)
 
-    def rotations(self, grid: tuple[int, int], time: int, frames: int, device: torch.device) -> tuple[Rotation, Rotation]:
+    def rotations(
+        self, grid: tuple[int, int], time: int, frames: int, device: torch.device
+    ) -> tuple[Rotation, Rotation]:
         """(of frame blocks, of global blocks over `frames` frames from `time` on)."""
         config = self.config
         head = config.embed_dim // config.num_heads
@@ -98,14 +92,15 @@ class LingBot(nn.Module):
         self.point_head = DenseHead(width, config.patch_size, config.point_head) if config.point_head else None
 
     def forward(
-        self, images: Tensor, heads: Collection[str] = HEADS, first: int = 0, time: int = 0,
+        self, images: Tensor, heads: Collection[str] = HEADS, chunk: int = VIEWS_AT_A_TIME, first: int = 0, time: int = 0,
         attend: Callable[[int], Attend] = lambda layer: attention,
         attend_cameras: Callable[[int, int], Attend] = lambda iteration, block: attention,
     ) -> Prediction:  # fmt: skip
         """Frames [B, F, 3, H, W] in 0 to 1, sides multiples of the patch. By default they are all, and see each other.
 
-        In a stream (recon3d.models.lingbot.stream) `first` frames came before these and `time` of them were stored;
-        `attend(layer)` is the global attention of that layer, `attend_cameras(iteration, block)` that of the camera head.
+        `heads` are those to run, `chunk` the frames that dense heads take at a time. In a stream `first` frames came before
+        these and `time` of them were stored; `attend(layer)` is the global attention of that layer,
+        `attend_cameras(iteration, block)` the camera head's.
         """
         config, found = self.config, {}
         dense = {"depth_head": config.depth_head, "point_head": config.point_head}
@@ -121,7 +116,7 @@ class LingBot(nn.Module):
         names = {"depth_head": ("depth", "depth_confidence"), "point_head": ("points_in_world", "points_confidence")}
         for name, sizes in asked.items():
             patches = [layers[i][:, :, config.special_tokens :] for i in sizes.layers]
-            values = getattr(self, name)(patches, grid_of(images, config.patch_size))
+            values = getattr(self, name)(patches, grid_of(images, config.patch_size), chunk)
             found |= dict(zip(names[name], values, strict=True))
         return Prediction(**found, layers=layers)
 

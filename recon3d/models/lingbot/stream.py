@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recon3d.models.lingbot.network import HEADS, LingBot, Prediction
 from recon3d.models.streaming import FrameCache, gathered
+from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME
 
 TRAINED_FRAMES = 320  # beyond as many stored frames the authors report a loss of quality
 SCALE_FRAME, KEY_FRAME, PASSING_FRAME = 0, 1, 2  # a passing frame is predicted and not stored
@@ -58,7 +59,7 @@ class Stream:
         return KEY_FRAME if (frame - scale_frames) % self.interval == 0 else PASSING_FRAME
 
     @torch.inference_mode()
-    def step(self, images: Tensor, heads: Collection[str] = HEADS) -> Prediction:
+    def step(self, images: Tensor, heads: Collection[str] = HEADS, chunk: int = VIEWS_AT_A_TIME) -> Prediction:
         """The next frames [B, F, 3, H, W], all of one size: the scale frames in one call, then one at a time.
 
         Several frames in a later call are all stored and see each other, which is not what one at a time gives.
@@ -71,7 +72,7 @@ class Stream:
         count = images.shape[1]
         store = count > 1 or self.kind(self.came) != PASSING_FRAME
         found = self.network(
-            images, heads, self.came, self.stored,
+            images, heads, chunk, self.came, self.stored,
             attend=lambda layer: functools.partial(self.layers[layer].attend, store=store),
             attend_cameras=lambda i, block: functools.partial(self.cameras[i, block].attend, store=store),
         )  # fmt: skip
@@ -97,7 +98,7 @@ class Stream:
 
 def stream(
     network: LingBot, images: Annotated[Tensor, "L 3 H W"], interval: int | None = None, heads: Collection[str] = HEADS,
-    on_frame: Callable[[int, int], None] = lambda done, total: None,
+    chunk: int = VIEWS_AT_A_TIME, on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> Streamed:  # fmt: skip
     """A whole video: the scale frames together, then frame by frame, each answer moved to the CPU at once.
 
@@ -110,7 +111,7 @@ def stream(
     def answers() -> Iterator[dict[str, Tensor]]:
         while state.came < len(images):
             count = 1 if state.came else network.config.scale_frames
-            found = state.step(images[None, state.came : state.came + count].to(device), heads)
+            found = state.step(images[None, state.came : state.came + count].to(device), heads, chunk)
             yield one_scene(found)
             on_frame(state.came, len(images))
 

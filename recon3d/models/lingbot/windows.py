@@ -13,6 +13,7 @@ from recon3d.core.rotations import quats_from_matrices
 from recon3d.models.lingbot.network import HEADS, LingBot
 from recon3d.models.lingbot.stream import PASSING_FRAME, Streamed, stream
 from recon3d.models.pose_encoding import rotation_from_xyzw
+from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME
 
 LEAST_DEPTH = 1.1920929e-07  # float32's epsilon: depths that divide nothing
 SCALES = (1e-3, 1e3)
@@ -52,7 +53,8 @@ def spans(frames: int, scale_frames: int, interval: int, windows: Windows) -> tu
 
 def stream_in_windows(
     network: LingBot, images: Annotated[Tensor, "L 3 H W"], windows: Windows, interval: int | None = None,
-    heads: Collection[str] = HEADS, on_frame: Callable[[int, int], None] = lambda done, total: None,
+    heads: Collection[str] = HEADS, chunk: int = VIEWS_AT_A_TIME,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> Joined:  # fmt: skip
     """A whole video as windows that are streams of their own, joined; `on_frame(done, total)` is told after each call."""
     interval = interval or network.config.keyframe_interval
@@ -62,7 +64,7 @@ def stream_in_windows(
     for span in found:
         before = sum(len(s) for s in streams)
         told = lambda done, _, before=before: on_frame(before + done, total)  # noqa: E731
-        streams.append(stream(network, images[span.start : span.stop], interval, heads, told))
+        streams.append(stream(network, images[span.start : span.stop], interval, heads, chunk, told))
     return joined(streams, overlap)
 
 
@@ -126,9 +128,9 @@ def moved(window: Streamed, scale: Tensor, rotation: Tensor, translation: Tensor
 
 def part(window: Streamed, count: int) -> Streamed:
     """The first `count` frames."""
-    return Streamed(**{name: None if x is None else x[:count] for name, x in vars(window).items()})
+    return replace(window, **{name: x[:count] for name, x in vars(window).items() if x is not None})
 
 
 def concatenated(windows: Sequence[Streamed]) -> Streamed:
-    columns = {name: [getattr(w, name) for w in windows] for name in vars(windows[0])}
-    return Streamed(**{name: None if xs[0] is None else torch.cat(xs) for name, xs in columns.items()})
+    there = [name for name, x in vars(windows[0]).items() if x is not None]
+    return replace(windows[0], **{name: torch.cat([getattr(w, name) for w in windows]) for name in there})

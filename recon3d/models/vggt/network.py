@@ -8,28 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from recon3d.models.attention import attention
-from recon3d.models.official import Layout
 from recon3d.models.vggt.aggregator import Aggregator
 from recon3d.models.vggt.camera_head import CameraHead
 from recon3d.models.vggt.config import VggtConfig
-from recon3d.models.vggt.dense_head import DenseHead
+from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME, DenseHead
 from recon3d.models.vggt.track_head import TrackHead
 from recon3d.models.vit import Attend
 
 HEADS = ("camera_head", "depth_head", "point_head", "track_head")
-
-# Published names of a dense head's parts (also in DA3 and LingBot-Map): the pyramid and the fusion are modules of their own.
-DENSE_HEAD_NAMES = (
-    (r"_(head|extractor)\.(norm|projects|resize_layers)\.", r"_\1.pyramid.\2."),
-    *((rf"\.scratch\.layer{i + 1}_rn\.", f".pyramid.to_features.{i}.") for i in range(4)),
-    *((rf"\.scratch\.refinenet{i + 1}\.", f".fusion.steps.{i}.") for i in range(4)),
-    (r"\.scratch\.output_conv", ".output_conv"),
-)
-LAYOUT = Layout(
-    renamed=(*DENSE_HEAD_NAMES, (r"\.virual_tracks$", ".virtual_tracks")),
-    dropped=(r"aggregator\.patch_embed\.mask_token",),
-)
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -62,26 +48,28 @@ class Vggt(nn.Module):
     def layers_of(self, heads: Collection[str]) -> set[int]:
         """Layers of the aggregator whose outputs these heads use."""
         used = {self.config.depth - 1}
-        for head in (self.config.depth_head, self.config.point_head, self.config.track_head):
+        for name in set(heads) - {"camera_head"}:
+            head = getattr(self.config, name)
             used |= set(head.layers) if head is not None else set()
-        return used if set(heads) - {"camera_head"} else {self.config.depth - 1}
+        return used
 
     def forward(
-        self, images: Tensor, query_points: Tensor | None = None, heads: Collection[str] = HEADS, first: int = 0,
+        self, images: Tensor, query_points: Tensor | None = None, heads: Collection[str] = HEADS,
+        chunk: int = VIEWS_AT_A_TIME, first: int = 0,
         attend: Callable[[int], Attend] = lambda layer: attention,
         attend_cameras: Callable[[int, int], Attend] = lambda iteration, block: attention,
     ) -> Prediction:  # fmt: skip
         """Images [B, S, 3, H, W] in 0 to 1, sides multiples of the patch; points to track [B, N, 2], pixels of view 0.
 
-        In a stream `first` views came before these; `attend(layer)` is the global attention of that layer,
-        `attend_cameras(iteration, block)` that of the camera head.
+        `heads` are those to run, `chunk` the views that dense heads take at a time. In a stream `first` views came before
+        these; `attend(layer)` is the global attention of that layer, `attend_cameras(iteration, block)` the camera head's.
         """
         layers = self.aggregator(images, self.layers_of(heads), first, attend)
-        return self.read(layers, grid_of(images, self.config.patch_size), query_points, heads, attend_cameras)
+        return self.read(layers, grid_of(images, self.config.patch_size), query_points, heads, chunk, attend_cameras)
 
     def read(
         self, layers: Mapping[int, Tensor], grid: tuple[int, int], query_points: Tensor | None, heads: Collection[str],
-        attend_cameras: Callable[[int, int], Attend],
+        chunk: int, attend_cameras: Callable[[int, int], Attend],
     ) -> Prediction:  # fmt: skip
         """What the heads make of the aggregator's layers."""
         found: dict[str, Tensor] = {}
@@ -93,9 +81,9 @@ class Vggt(nn.Module):
         if self.camera_head is not None and "camera_head" in heads:
             found["pose_encodings"] = self.camera_head(layers[config.depth - 1][:, :, 0], attend_cameras)
         if self.depth_head is not None and config.depth_head is not None and "depth_head" in heads:
-            found["depth"], found["depth_confidence"] = self.depth_head(patches(config.depth_head.layers), grid)
+            found["depth"], found["depth_confidence"] = self.depth_head(patches(config.depth_head.layers), grid, chunk)
         if self.point_head is not None and config.point_head is not None and "point_head" in heads:
-            points, confidence = self.point_head(patches(config.point_head.layers), grid)
+            points, confidence = self.point_head(patches(config.point_head.layers), grid, chunk)
             found["points_in_world"], found["points_confidence"] = points, confidence
         if self.track_head is not None and config.track_head is not None and query_points is not None:
             tracks = self.track_head(patches(config.track_head.layers), grid, query_points)

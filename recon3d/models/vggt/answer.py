@@ -1,0 +1,34 @@
+"""Photos to cameras and depth by VGGT. Depth with cameras is better than its point head (paper, table 3): that is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from recon3d.core.geometry import Geometry
+from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
+from recon3d.models.pose_encoding import matrices_from_encoding
+from recon3d.models.vggt.network import Vggt
+from recon3d.models.vggt.preprocessing import preprocessed
+
+HEADS = ("camera_head", "depth_head")
+
+
+def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+    """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
+    config = network.config
+    pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
+    return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+
+
+@torch.inference_mode()
+def geometry(network: Vggt, pictures: NetworkPictures, how: Pass) -> Geometry:
+    """Cameras, depth and confidence in the pictures' pixels, by one pass over all views."""
+    found = network(pictures.images[None].to(how.device), heads=HEADS, chunk=how.chunk)
+    if found.pose_encodings is None or found.depth is None or found.depth_confidence is None:
+        raise ValueError("this VGGT has no camera head or no depth head, and gives no geometry without them")
+    camera_from_world, K = matrices_from_encoding(found.pose_encodings[-1, 0].float(), pictures.size)
+    return geometry_in_network(camera_from_world, K, found.depth[0, ..., 0], found.depth_confidence[0], source="vggt")

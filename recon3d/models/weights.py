@@ -1,0 +1,47 @@
+"""Published weights: which file of which repository, under which licence, for which network. Loads no torch.
+
+The rows stand beside each network (`published.py` of its folder); FAMILIES says where, in the order that lists show them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from recon3d.models.official import Layout
+
+FAMILIES = ("vggt",)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published file. Names of code are "module:name", resolved when they are used."""
+
+    network: str  # class, built from `config`
+    config: Any  # a frozen dataclass
+    answer: str  # function (network, photos, Pass) -> Answer, or pairs of the same photos
+    layout: Layout
+    repository: str  # on the hub
+    file: str
+    licence: str  # of the weights
+    commercial: bool  # whether that licence allows commercial use; none stated: no
+    about: str
+    bytes: int | None = None
+    sha256: str | None = None  # where it is known
+    revision: str | None = None
+    code_licence: str = "Apache-2.0"  # of the reference implementation; ours is written anew
+    sources: tuple[str, ...] = field(default=())  # other names of the same tensors in that repository
+
+    def resolve(self, name: str) -> Any:
+        """The class or function behind `network` or `answer`."""
+        module, attribute = getattr(self, name).split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+def table() -> dict[str, Weights]:
+    """Every row of every family."""
+    rows: dict[str, Weights] = {}
+    for family in FAMILIES:
+        rows |= importlib.import_module(f"recon3d.models.{family}.published").WEIGHTS
+    return rows
