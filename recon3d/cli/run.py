@@ -85,7 +85,7 @@ def rows_of(report: dict) -> list[tuple[str, str]]:
     geometry, total = report["geometry"], report["geometry"]["total"]
     rows = [("photos", f"{geometry['registered']} of {total} used")]
     rows += [("left out", f"{row['name']}: {row['reason']}") for row in report["input"]["left_out"]]
-    rows += [("cameras", f"{geometry['row']}, {geometry['settings']} settings; {geometry['points']} points")]
+    rows += [("cameras", f"{geometry['row']} ({geometry['settings']}); {geometry['points']} points")]
     for stage in report["stages"]:
         kept = " (kept from before)" if stage["resumed"] else ""
         rows.append((stage["name"], f"{stage['seconds']:.1f} s, {stage['peak_mb']:.0f} MB{kept}"))

@@ -99,6 +99,14 @@ def filled(
     return network.requires_grad_(False).eval()
 
 
+def lowered(network: Network, low: torch.dtype | None) -> Network:
+    """The same network with its linear layers in type `low`, where it says that they may be."""
+    for name in low_precision_names(network) if low is not None else ():
+        parameter = network.get_parameter(name)
+        parameter.data = parameter.data.to(low)
+    return network
+
+
 def low_precision_names(network: nn.Module) -> set[str]:
     """Parameters of linear layers below the prefixes that the network names."""
     prefixes = tuple(getattr(network, "low_precision", ()))

@@ -6,7 +6,7 @@ The rows stand beside each network (`published.py` of its folder); FAMILIES says
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from recon3d.models.official import Layout
@@ -20,7 +20,8 @@ class Weights:
 
     network: str  # class, built from `config`
     config: Any  # a frozen dataclass
-    answer: str  # function (network, photos, Pass) -> Answer, or pairs of the same photos
+    answer: str  # function (network, photos, Pass) -> Answer
+    cost: str  # function (config, parameters) -> Cost
     layout: Layout
     repository: str  # on the hub
     file: str
@@ -31,10 +32,11 @@ class Weights:
     sha256: str | None = None  # where it is known
     revision: str | None = None
     code_licence: str = "Apache-2.0"  # of the reference implementation; ours is written anew
-    sources: tuple[str, ...] = field(default=())  # other names of the same tensors in that repository
+    sources: tuple[str, ...] = ()  # other files of that repository with the same tensors
+    read_config: str | None = None  # function (JSON, where) -> config, where the hub's config.json has its own form
 
     def resolve(self, name: str) -> Any:
-        """The class or function behind `network` or `answer`."""
+        """The class or function behind one of the names of code."""
         module, attribute = getattr(self, name).split(":")
         return getattr(importlib.import_module(module), attribute)
 

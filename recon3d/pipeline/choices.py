@@ -14,12 +14,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """A way to do a stage. `needs` is the module without which it cannot run."""
+    """A way to do a stage. `needs` is the module without which it cannot run.
+
+    `weights` is a key of recon3d.models.weights.table; the licence is then that of the weights.
+    """
 
     run: str
     licence: str
     about: str
     needs: str
+    weights: str | None = None
+    commercial: bool = True  # whether the licence allows commercial use
 
     def why_not(self) -> str | None:
         """One sentence on why this row cannot run here, with the remedy; None where it can."""
@@ -41,13 +46,30 @@ class Quality:
     max_gaussians: int
 
 
-# `auto` is the first row whose why_not() is None.
+# `auto` is the first row whose why_not() is None and whose licence allows commercial use (--allow-noncommercial: any).
+# The rows of networks stand after COLMAP, which needs no weights, so auto never loads them by itself.
+NETWORK = "recon3d.pipeline.sources:network"
 GEOMETRY = {
     "colmap": Row(
-        "recon3d.sfm.registration:geometry",
+        "recon3d.pipeline.sources:colmap",
         licence="BSD-3-Clause",
         about="structure from motion; needs overlap",
         needs="pycolmap",
+    ),
+    "vggt-1b": Row(
+        NETWORK,
+        licence="CC-BY-NC-4.0",
+        about="any views, little overlap too; a GPU is advised",
+        needs="torch",
+        weights="vggt-1b",
+        commercial=False,
+    ),
+    "vggt-1b-commercial": Row(
+        NETWORK,
+        licence="VGGT License v1",
+        about="the same network with weights for commercial use, given out on request",
+        needs="torch",
+        weights="vggt-1b-commercial",
     ),
 }
 
@@ -57,6 +79,12 @@ SPLATS = {
         licence="Apache-2.0",
         about="Gaussians at sparse points, at points of plane-sweep stereo, and far behind",
         needs="scipy",
+    ),
+    "lift": Row(
+        "recon3d.reconstruction.lift:lift",
+        licence="Apache-2.0",
+        about="a Gaussian for every pixel of a depth map that a network gave",
+        needs="torch",
     ),
 }
 

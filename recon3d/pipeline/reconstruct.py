@@ -18,21 +18,18 @@ from recon3d.io.load import Loaded, load_views
 from recon3d.pipeline.artefacts import (
     WorkFolder,
     pack_gaussians,
-    pack_mapping,
     unpack_gaussians,
-    unpack_mapping,
 )  # fmt: skip
-from recon3d.pipeline.choices import GEOMETRY, SPLATS
+from recon3d.pipeline.choices import SPLATS
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
 from recon3d.pipeline.request import Plan, Request, plan
+from recon3d.pipeline.sources import Asked, sourced
 from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import thinned, unmasked
 from recon3d.reconstruction.refinement import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
 from recon3d.rendering.render import usable_backend
-from recon3d.sfm.mapping import Mapping
-from recon3d.sfm.registration import assembled, mapping_of_model
 
 SNAPSHOT_EVERY = 50  # steps between two pictures of the scene for whoever watches; one costs less than a step
 
@@ -84,12 +81,18 @@ def method_of(
     """The stages as the request wants them; each writes what it found into `facts`."""
 
     def geometry(views: Views) -> tuple[Views, Geometry]:
-        found = found_cameras(request, chosen, loaded, where, work, progress)
-        flat, geometry = assembled(views, found, chosen.max_size, chosen.geometry)
+        found = sourced(views, Asked(request, chosen, loaded, where, work, progress))
+        facts["geometry"] = found.facts
+        if found.facts.get("weights", {}).get("random"):
+            facts["random_weights"] = True
         if loaded.in_metres:
-            geometry = replace(geometry, scale="metres", scale_source="given poses")
-        facts["geometry"] = geometry_facts(chosen, views, found, geometry)
-        return flat, geometry
+            return found.views, replace(found.geometry, scale="metres", scale_source="given poses")
+        return found.views, found.geometry
+
+    def splats(views: Views, geometry: Geometry) -> Gaussians:
+        if geometry.depth is None:
+            return SPLATS["points"].load()(views, geometry)
+        return SPLATS["lift"].load()(views, geometry, chosen.max_gaussians)
 
     def apply_upright(views: Views, geometry: Geometry) -> Geometry:
         return geometry.transformed(upright(geometry))
@@ -109,47 +112,10 @@ def method_of(
     return Method(
         geometry=geometry,
         improvements=(Improvement("upright", apply_upright),) if turned else (),
-        splats=SPLATS["points"].load(),
+        splats=splats,
         prepare=warm_up,
         refine=apply_refinement,
     )
-
-
-def found_cameras(
-    request: Request, chosen: Plan, loaded: Loaded, where: str, work: WorkFolder | None, progress: Progress
-) -> Mapping:
-    """From the model that the input is, else by the row of GEOMETRY, kept in the work folder."""
-    views = loaded.views
-    if len(views) < 2:
-        raise InputError(where, "there is one image only, and cameras are found from two or more", "Give more photos")
-    if loaded.points is not None and request.cameras is None:
-        return mapping_of_model(loaded.points, views)
-
-    def find() -> Mapping:
-        row = GEOMETRY[chosen.geometry].load()
-        return row(views, seed=request.seed, sequence=loaded.sequence, where=where, progress=progress)
-
-    return find() if work is None else work.kept("geometry", find, pack_mapping, unpack_mapping)
-
-
-def geometry_facts(chosen: Plan, views: Views, found: Mapping, geometry: Geometry) -> dict[str, Any]:
-    """How cameras came about, for the report."""
-    left = [name for i, name in enumerate(views.names) if i not in set(found.registered)]
-    return {
-        "row": chosen.geometry,
-        "rule": chosen.geometry_rule,
-        "licence": GEOMETRY[chosen.geometry].licence,
-        "settings": found.settings,
-        "why": found.why,
-        "registered": len(found.registered),
-        "total": len(views),
-        "unregistered": left,
-        "points": len(geometry.points),
-        "reprojection_px": round(float(geometry.errors.median()), 4) if len(geometry.points) else None,
-        "acceptance": found.acceptance,
-        "disagreement": found.disagreement,
-        "repeatable": found.repeatable,
-    }
 
 
 def refined(

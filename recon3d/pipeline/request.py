@@ -15,8 +15,16 @@ from recon3d.pipeline.choices import GEOMETRY, QUALITY
 class Request:
     """How to reconstruct an input. What is None is set by `quality`, or found out."""
 
-    geometry: Literal["auto", "colmap"] = "auto"
-    """Who finds the cameras; auto: the first row of `recon3d doctor` that can run here."""
+    geometry: str = "auto"
+    """Who finds the cameras, a row of `recon3d doctor` (colmap, vggt-1b, ...); auto: the first that can run here and
+    whose licence allows commercial use."""
+    weights: str | None = None
+    """Of the network that --geometry names: a checkpoint file, a folder with one (and its config.json), or `random`;
+    without it the published file, downloaded once."""
+    allow_noncommercial: bool = False
+    """auto may take weights that are not for commercial use."""
+    commercial_only: bool = False
+    """Refuse weights that are not for commercial use."""
     cameras: Path | None = None
     """Known cameras, matched by name: a cameras.json, a transforms.json or a COLMAP model. Followed, never changed."""
     quality: Literal["preview", "standard", "high"] = "standard"
@@ -96,10 +104,7 @@ def plan(request: Request) -> Plan:
         raise InputError(
             "--fps", f"{request.fps:g} is no number of frames a second", "Give a number above 0, as 2 or 0.5"
         )
-    name, rule = request.geometry, "named by the user"
-    if name == "auto":
-        name = next(key for key, row in GEOMETRY.items() if row.why_not() is None)
-        rule = "auto: the first row that can run here"
+    name, rule = chosen_geometry(request)
     return Plan(
         geometry=name,
         geometry_rule=rule,
@@ -108,6 +113,25 @@ def plan(request: Request) -> Plan:
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
         holdout=None if request.holdout is None else parse_holdout(request.holdout),
     )
+
+
+def chosen_geometry(request: Request) -> tuple[str, str]:
+    """The row of GEOMETRY, and the rule that chose it. Raises InputError at the flag that forbids it."""
+    if request.geometry == "auto":
+        if request.weights is not None:
+            raise InputError("--weights", "auto does not say for which network they are", "Name it with --geometry")
+        allowed = [k for k, row in GEOMETRY.items() if row.commercial or request.allow_noncommercial]
+        rule = "auto: the first row that can run here" + ("" if request.allow_noncommercial else " and is free for any use")
+        return next(key for key in allowed if GEOMETRY[key].why_not() is None), rule
+    row = GEOMETRY.get(request.geometry)
+    if row is None:
+        raise InputError("--geometry", f"'{request.geometry}' is no way to find cameras", f"Use {', '.join(GEOMETRY)}")
+    if request.commercial_only and not row.commercial:
+        what = f"the weights of {request.geometry} are under {row.licence}, and --commercial-only refuses them"
+        raise InputError("--geometry", what, "Use one that `recon3d weights list` shows as commercial")
+    if request.weights is not None and row.weights is None:
+        raise InputError("--weights", f"{request.geometry} has no weights", "Name a network with --geometry")
+    return request.geometry, "named by the user"
 
 
 def parse_budget(text: str) -> Budget:

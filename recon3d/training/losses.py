@@ -133,8 +133,8 @@ def over_scales(
     total = predicted.new_zeros(())
     for scale in range(scales):
         step = slice(None, None, 2**scale)
-        some = (x if x is None else x[:, step, step] for x in (predicted, truth, valid, confidence))
-        total = total + term(*some)
+        few = None if confidence is None else confidence[:, step, step]
+        total = total + term(predicted[:, step, step], truth[:, step, step], valid[:, step, step], few)
     return total / scales
 
 

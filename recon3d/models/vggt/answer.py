@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 from recon3d.core.geometry import Geometry
+from recon3d.models.cost import Cost
 from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.pose_encoding import matrices_from_encoding
+from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.preprocessing import preprocessed
 
@@ -22,6 +24,14 @@ def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how:
     config = network.config
     pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+
+
+def cost(config: VggtConfig, parameters: int) -> Cost:
+    """What a pass takes: the layers that the depth head reads are kept."""
+    head = config.depth_head
+    kept = 2 * config.embed_dim * len(head.layers if head is not None else ())
+    features = head.features if head is not None else 0
+    return Cost(parameters, config.patch_size, config.embed_dim, config.special_tokens, kept, features, config.img_size)
 
 
 @torch.inference_mode()

@@ -18,13 +18,15 @@ LAYOUT = Layout(
     dropped=(r"aggregator\.patch_embed\.mask_token",),
 )
 
-NETWORK, ANSWER = "recon3d.models.vggt.network:Vggt", "recon3d.models.vggt.answer:answer"
+NETWORK = "recon3d.models.vggt.network:Vggt"
+ANSWER, COST = "recon3d.models.vggt.answer:answer", "recon3d.models.vggt.answer:cost"
 
 WEIGHTS = {
     "vggt-1b": Weights(
         NETWORK,
         VGGT_1B,
         ANSWER,
+        COST,
         LAYOUT,
         repository="facebook/VGGT-1B",
         file="model.safetensors",
@@ -41,6 +43,7 @@ WEIGHTS = {
         NETWORK,
         VGGT_1B,
         ANSWER,
+        COST,
         LAYOUT,
         repository="facebook/VGGT-1B-Commercial",
         file="vggt_1B_commercial.pt",

@@ -1,0 +1,120 @@
+"""From the name of published weights, or a file of the user's, to a network that is ready: found, downloaded, filled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recon3d.errors import InputError, check_exists
+from recon3d.models.config import configured
+from recon3d.models.loading import filled, lowered, on_meta, tensors_of
+from recon3d.models.weights import Weights
+from recon3d.progress import Progress
+
+RANDOM = "random"
+SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the weights of a network come from. `path` None: random ones."""
+
+    key: str
+    row: Weights
+    path: Path | None
+    config: Any
+
+    def facts(self) -> dict[str, Any]:
+        """For the report: what was used, under which licence."""
+        facts: dict[str, Any] = {"key": self.key, "licence": self.row.licence, "commercial": self.row.commercial}
+        if self.path is None:
+            return facts | {"random": True}
+        return facts | {"file": str(self.path), "bytes": self.path.stat().st_size, "sha256": sha256(self.path)}
+
+
+def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) -> Checkpoint:
+    """`weights`: a file, a folder with one (and a config.json), "random", or None for the published file, which is
+    downloaded where the hub's cache does not have it. Raises InputError."""
+    if weights == RANDOM:
+        return Checkpoint(key, row, None, row.config)
+    if weights is None:
+        return Checkpoint(key, row, downloaded(key, row, progress), row.config)
+    path = Path(weights)
+    check_exists(path, "Give a checkpoint file, a folder with one, or the word random")
+    file = file_in(path, row) if path.is_dir() else path
+    beside = file.with_name("config.json")
+    return Checkpoint(key, row, file, config_in(beside, row) if path.is_dir() and beside.is_file() else row.config)
+
+
+def file_in(folder: Path, row: Weights) -> Path:
+    """The checkpoint in a folder: under its published name, else the only one there."""
+    for name in (row.file, *row.sources):
+        if (folder / name).is_file():
+            return folder / name
+    found = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
+    if len(found) != 1:
+        what = "no checkpoint lies in it" if not found else f"{len(found)} checkpoints lie in it"
+        raise InputError(folder, f"{what}, and none is called {row.file}", "Name the file itself")
+    return found[0]
+
+
+def config_in(file: Path, row: Weights) -> Any:
+    """The sizes that a config.json gives. One that repeats some of the published sizes, as the hub's do, means those."""
+    try:
+        values = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(file, f"it is no JSON ({error})", "Mend it, or take it away for the published size") from error
+    if row.read_config is not None:
+        return row.resolve("read_config")(values, str(file))
+    if all(getattr(row.config, name, None) == value for name, value in values.items()):
+        return row.config
+    return configured(type(row.config), values, str(file))
+
+
+def downloaded(key: str, row: Weights, progress: Progress) -> Path:
+    """The published file from the hub's cache, or from the hub into it (HF_HUB_OFFLINE is honoured). Raises InputError."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+
+    cached = try_to_load_from_cache(row.repository, row.file, revision=row.revision)
+    if isinstance(cached, str):
+        return Path(cached)
+    size = f" ({row.bytes / 1e9:.1f} GB)" if row.bytes else ""
+    progress.note(f"{key}: downloading {row.file} of {row.repository}{size}, licence {row.licence}")
+    remedy = f"Download {row.file} of {row.repository} by hand and give it with --weights"
+    try:
+        return Path(hf_hub_download(row.repository, row.file, revision=row.revision))
+    except GatedRepoError as error:
+        page = f"https://huggingface.co/{row.repository}"
+        raise InputError(key, f"its weights are given out on request only, at {page}", remedy) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(key, f"its weights are not here and could not be downloaded ({why})", remedy) from error
+
+
+def network(found: Checkpoint, seed: int, low: torch.dtype | None) -> nn.Module:
+    """The network with its weights, for inference; linear layers in type `low` where given. Raises InputError."""
+    build = found.row.resolve("network")
+    if found.path is not None:
+        made = on_meta(lambda: build(found.config))
+        return filled(made, tensors_of(found.path), found.row.layout, str(found.path), low)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = build(found.config)
+    return lowered(made, low).requires_grad_(False).eval()
+
+
+def sha256(path: Path) -> str:
+    """Of the whole file, read in pieces; the hub's cache names large files by it already."""
+    blob = path.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", blob):
+        return blob
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

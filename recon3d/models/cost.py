@@ -1,0 +1,31 @@
+"""What a pass of a network takes in memory, from its sizes: an estimate within about a third, checked by the benchmark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The sizes of a network that decide its memory."""
+
+    parameters: int
+    patch: int
+    width: int  # channels of the token stream
+    special_tokens: int
+    kept: int  # channels of layer outputs kept for the heads, over all of them
+    features: int  # of dense heads
+    size: int  # pixels, of the side that preprocessing sets, as trained
+
+    def bytes(self, views: int, size: int, aspect: float, chunk: int, number: int) -> int:
+        """At `size` pixels for the width, views of width/height `aspect`, `number` bytes a value in linear layers."""
+        height = size / aspect
+        tokens = views * (self.special_tokens + (size / self.patch) * (height / self.patch))
+        # Stream and its normed copy in float32; queries, keys, values and their rotated copies; the hidden layer of an MLP.
+        block = tokens * self.width * (2 * 4 + 6 * number + 2 * 4 * number)
+        kept = tokens * self.kept * 4
+        pixels = size * height
+        # Maps of a dense head at half the size and at the full one, and what its convolutions need beside them.
+        head = min(chunk, views) * pixels * (self.features / 4 * 4 * 3 + self.features / 2 * 4 * 2.5)
+        outputs = views * pixels * 4 * 6
+        return int(self.parameters * number + kept + max(block, head) + outputs)

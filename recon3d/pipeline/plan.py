@@ -1,0 +1,106 @@
+"""How a network is run in the memory that there is: its precision, the size of its pictures, and views at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psutil
+import torch
+
+from recon3d.errors import InputError
+from recon3d.models.cost import Cost
+from recon3d.models.pictures import Pass
+from recon3d.progress import Progress
+
+T = TypeVar("T")
+
+SHARE = 0.8  # of the free memory that a plan may count on
+CHUNKS = (8, 2, 1)  # views that dense heads take at a time
+SIZES = (1.0, 0.75, 0.5)  # of the trained size, when smaller chunks do not suffice
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """A pass with the type of its linear layers, and why it is so."""
+
+    how: Pass
+    low: torch.dtype | None
+    estimated: int  # bytes
+    why: str
+
+    def facts(self) -> dict:
+        """For the report."""
+        return {
+            "device": self.how.device, "size": self.how.size, "chunk": self.how.chunk,
+            "linear_layers": str(self.low or torch.float32).removeprefix("torch."),
+            "estimated_mb": round(self.estimated / 1e6), "why": self.why,
+        }  # fmt: skip
+
+
+def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None = None) -> Iterator[NetworkPlan]:
+    """From the best that fits in the free memory down to the smallest; the smallest is tried even if it should not fit."""
+    low = low_precision(device)
+    number = 4 if low is None else 2
+    room = SHARE * (free_memory(device) if free is None else free)
+    steps = [(1.0, chunk) for chunk in CHUNKS] + [(size, CHUNKS[-1]) for size in SIZES[1:]]
+    for i, (share, chunk) in enumerate(steps):
+        size = round(cost.size * share / cost.patch) * cost.patch
+        estimated = cost.bytes(views, size, aspect, chunk, number)
+        fits = estimated <= room
+        if fits or i == len(steps) - 1:
+            state = f"{estimated / 1e9:.1f} GB of {room / 1e9:.1f} GB that may be used"
+            why = f"{views} views at {size} px: {state}" + ("" if fits else ", the least there is")
+            yield NetworkPlan(Pass(size=size, chunk=chunk, device=device), low, estimated, why)
+
+
+def stepping_down(plans: Iterator[NetworkPlan], run: Callable[[NetworkPlan], T], progress: Progress) -> tuple[T, NetworkPlan]:
+    """The result of the first plan that the memory really bears, and that plan. Raises InputError where none does."""
+    tried = None
+    for plan in plans:
+        progress.note(f"network: {plan.why}" if tried is None else f"out of memory, stepping down: {plan.why}")
+        try:
+            return run(plan), plan
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            tried = plan
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    assert tried is not None
+    what = f"the network needs more memory than there is, at its smallest too ({tried.estimated / 1e9:.1f} GB)"
+    raise InputError("--geometry", what, "Give fewer photos with --max-images, or a smaller network")
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether torch or Python could not allocate: on a CPU torch says so only in words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+
+
+def low_precision(device: str) -> torch.dtype | None:
+    """The type of linear layers that is faster there: decided by what the machine is, so that a run repeats.
+
+    On CPUs with bfloat16 units it takes less than half of the time (tools/benchmarks/geometry.py); others emulate it.
+    """
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private in torch: absent means no
+    if device == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in units):
+        return torch.bfloat16
+    return None
+
+
+def free_memory(device: str) -> int:
+    """Bytes."""
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+
+
+def network_device(asked: str) -> str:
+    """Where networks run: as asked; `auto` is CUDA, else Apple's MPS, else the CPU."""
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+

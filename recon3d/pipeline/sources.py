@@ -1,0 +1,175 @@
+"""Who finds cameras: every way to turn views into those that have one, undistorted, with their geometry and what to report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from recon3d.core.cameras import Cameras
+from recon3d.core.geometry import Geometry
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.io.load import Loaded
+from recon3d.io.photos import read_photo
+from recon3d.models import checkpoints
+from recon3d.models.checkpoints import Checkpoint
+from recon3d.models.loading import on_meta
+from recon3d.models.pictures import Answer
+from recon3d.models.weights import table
+from recon3d.pipeline.artefacts import Arrays, WorkFolder, pack_mapping, unpack_mapping
+from recon3d.pipeline.choices import GEOMETRY
+from recon3d.pipeline.plan import NetworkPlan, network_device, plans, stepping_down
+from recon3d.pipeline.request import Plan, Request
+from recon3d.progress import Progress
+from recon3d.reconstruction.network_views import in_photos
+from recon3d.sfm.mapping import Mapping
+from recon3d.sfm.registration import assembled, geometry, mapping_of_model
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a source is told besides the views."""
+
+    request: Request
+    chosen: Plan
+    loaded: Loaded
+    where: str  # the input as the user wrote it, for errors
+    work: WorkFolder | None
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """Views that have a camera, at working size; their geometry; and the report's part on it."""
+
+    views: Views
+    geometry: Geometry
+    facts: dict[str, Any]
+
+
+def sourced(views: Views, asked: Asked) -> Sourced:
+    """By the model that the input is, else by the row of GEOMETRY that was chosen. Raises InputError."""
+    if len(views) < 2:
+        what = "there is one image only, and cameras are found from two or more"
+        raise InputError(asked.where, what, "Give more photos")
+    if asked.loaded.points is not None and asked.request.cameras is None:
+        return of_mapping(views, mapping_of_model(asked.loaded.points, views), asked)
+    return GEOMETRY[asked.chosen.geometry].load()(views, asked)
+
+
+def colmap(views: Views, asked: Asked) -> Sourced:
+    """Structure from motion on the full-size photos; finished once, it is kept in the work folder."""
+    def find() -> Mapping:
+        return geometry(
+            views, seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress
+        )
+
+    found = find() if asked.work is None else asked.work.kept("geometry", find, pack_mapping, unpack_mapping)
+    return of_mapping(views, found, asked)
+
+
+def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:
+    flat, known = assembled(views, found, asked.chosen.max_size, asked.chosen.geometry)
+    facts = stated(asked, views, known, found.registered, found.repeatable) | {
+        "settings": found.settings, "why": found.why, "acceptance": found.acceptance, "disagreement": found.disagreement,
+    }  # fmt: skip
+    return Sourced(flat, known, facts)
+
+
+def network(views: Views, asked: Asked) -> Sourced:
+    """A network with published weights (or given, or random ones), in the memory that there is."""
+    if bool(views.pose_known.any()) or any(lens is not None for lens in views.lenses):
+        what = f"cameras are given, and {asked.chosen.geometry} finds its own"
+        raise InputError("--geometry", what, "Leave the cameras out, or use --geometry colmap, which follows them")
+    key = GEOMETRY[asked.chosen.geometry].weights
+    assert key is not None
+    source = checkpoints.checkpoint(key, table()[key], asked.request.weights, asked.progress)
+    warn(source, views, asked)
+
+    def find() -> tuple[Answer, dict[str, Any]]:
+        return answered(source, [read_photo(s)[0] for s in views.sources], asked)
+
+    answer, how = find() if asked.work is None else asked.work.kept("geometry", find, pack_answer, unpack_answer)
+    flat, known = in_photos(answer, views, asked.chosen.max_size)
+    facts = stated(asked, views, known, tuple(range(len(views))), how["device"] == "cpu") | {
+        "settings": f"{how['size']} px, {how['linear_layers']} on {how['device']}", "why": how["why"],
+        "acceptance": {}, "disagreement": {}, "weights": source.facts(), "network": how,
+    }  # fmt: skip
+    return Sourced(flat, known, facts)
+
+
+def warn(source: Checkpoint, views: Views, asked: Asked) -> None:
+    """What a user should know of the weights before they are believed."""
+    if source.path is None:
+        asked.progress.note(f"{source.key}: random weights, so cameras and depth mean nothing")
+    else:
+        use = "" if source.row.commercial else ": no commercial use"
+        asked.progress.note(f"{source.key}: the weights are under {source.row.licence}{use}")
+    if views.held_out.any():
+        asked.progress.note("held-out photos take part in the network's pass, which gives their cameras")
+
+
+def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tuple[Answer, dict[str, Any]]:
+    """The network's answer by the first plan that the memory bears, and that plan."""
+    device = network_device(asked.request.device)
+    build = source.row.resolve("network")
+    parameters = sum(p.numel() for p in on_meta(lambda: build(source.config)).parameters())
+    cost = source.row.resolve("cost")(source.config, parameters)
+    aspect = float(np.median([photo.shape[1] / photo.shape[0] for photo in photos]))
+
+    def run(plan: NetworkPlan) -> Answer:
+        made = checkpoints.network(source, asked.request.seed or 0, plan.low).to(device)
+        how = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
+        return source.row.resolve("answer")(made, photos, how)
+
+    answer, plan = stepping_down(plans(cost, len(photos), aspect, device), run, asked.progress)
+    return answer, plan.facts()
+
+
+def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, ...], repeatable: bool) -> dict[str, Any]:
+    """What the report says of every source."""
+    measured = known.errors[known.errors >= 0]
+    return {
+        "row": asked.chosen.geometry,
+        "rule": asked.chosen.geometry_rule,
+        "licence": GEOMETRY[asked.chosen.geometry].licence,
+        "registered": len(registered),
+        "total": len(views),
+        "unregistered": [name for i, name in enumerate(views.names) if i not in set(registered)],
+        "points": len(known.points),
+        "reprojection_px": round(float(measured.median()), 4) if len(measured) else None,
+        "repeatable": repeatable,
+    }
+
+
+def pack_answer(found: tuple[Answer, dict[str, Any]]) -> Arrays:
+    """How an answer lies in the work folder. Pictures of several sizes have an array each."""
+    answer, how = found
+    known = answer.geometry
+    assert known.depth is not None and known.confidence is not None
+    arrays = {
+        "camera_from_world": known.cameras.camera_from_world, "K": known.cameras.K, "sizes": known.cameras.sizes,
+        "network_from_photo": answer.network_from_photo, "photo_rects": answer.photo_rects,
+    }  # fmt: skip
+    arrays |= {f"depth_{i}": x for i, x in enumerate(known.depth)}
+    arrays |= {f"confidence_{i}": x for i, x in enumerate(known.confidence)}
+    words = how | {"scale": known.scale, "scale_source": known.scale_source, "source": known.source}
+    return {name: x.numpy() for name, x in arrays.items()} | {"words": np.array(json.dumps(words))}
+
+
+def unpack_answer(arrays: Arrays) -> tuple[Answer, dict[str, Any]]:
+    words = json.loads(str(arrays["words"]))
+    known = {name: torch.from_numpy(x) for name, x in arrays.items() if name != "words"}
+    views = len(known["K"])
+    cameras = Cameras(known["camera_from_world"], known["K"], known["sizes"], torch.arange(views))
+    none = torch.zeros(0, 3, dtype=torch.float64)
+    found = Geometry(
+        cameras, none, none.to(torch.uint8), none[:, 0], depth=tuple(known[f"depth_{i}"] for i in range(views)),
+        confidence=tuple(known[f"confidence_{i}"] for i in range(views)), scale=words.pop("scale"),
+        scale_source=words.pop("scale_source"), source=words.pop("source"),
+    )  # fmt: skip
+    return Answer(found, known["network_from_photo"], known["photo_rects"]), words
