@@ -10,7 +10,7 @@ from torch import nn
 
 from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
 from recon3d.models.lingbot.network import LingBot
-from recon3d.models.lingbot.published import layout_of
+from recon3d.models.lingbot.published import LAYOUT as LINGBOT_LAYOUT
 from recon3d.models.loading import on_meta, shapes_of
 from recon3d.models.official import Layout, account
 from recon3d.models.vggt.config import VGGT_1B
@@ -22,8 +22,8 @@ from tests.shared_folder import shared
 PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
     "vggt/vggt-1b": (lambda: Vggt(VGGT_1B), VGGT_LAYOUT, 1),
     "streamvggt/streamvggt": (lambda: Vggt(VGGT_1B), VGGT_LAYOUT, 1),
-    "lingbot/lingbot-map": (lambda: LingBot(LINGBOT_MAP), layout_of(LINGBOT_MAP), 1),
-    "lingbot/lingbot-map-stage1": (lambda: Vggt(LINGBOT_MAP_STAGE1), layout_of(LINGBOT_MAP_STAGE1), 1),
+    "lingbot/lingbot-map": (lambda: LingBot(LINGBOT_MAP), LINGBOT_LAYOUT, 1),
+    "lingbot/lingbot-map-stage1": (lambda: Vggt(LINGBOT_MAP_STAGE1), LINGBOT_LAYOUT, 1),
 }
 
 

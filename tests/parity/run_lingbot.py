@@ -14,7 +14,7 @@ from recon3d.models.config import configured
 from recon3d.models.lingbot.config import LingBotConfig, TimeRotation
 from recon3d.models.lingbot.flow import mean_flow
 from recon3d.models.lingbot.network import LingBot, rotation_in_time, token_positions
-from recon3d.models.lingbot.published import layout_of
+from recon3d.models.lingbot.published import LAYOUT
 from recon3d.models.lingbot.stream import PASSING_FRAME, Stream, Streamed
 from recon3d.models.lingbot.windows import Joined, Windows, joined, stream_in_windows
 from recon3d.models.loading import filled, on_meta
@@ -33,7 +33,7 @@ from tests.parity.run_vggt import check_pictures, config_of, laid_on_white, poin
 def network_of(case: Case) -> LingBot:
     known = {field.name for field in dataclasses.fields(LingBotConfig)}
     config = configured(LingBotConfig, {k: v for k, v in case.config.items() if k in known}, case.name)
-    return filled(on_meta(lambda: LingBot(config)), case.weights, layout_of(config), case.name)
+    return filled(on_meta(lambda: LingBot(config)), case.weights, LAYOUT, case.name)
 
 
 def rope_of(case: Case, values: dict | None) -> TimeRotation | None:
@@ -57,12 +57,12 @@ def stream(case: Case) -> None:
     case.check("mid.aggregated_last", torch.cat([s.layers[network.config.depth - 1] for s in steps], 1))
     case.check("mid.time_index", torch.tensor(times))
     case.check("mid.visible_keys", torch.tensor(seen))
-    names = {
-        "depth": "depth", "depth_conf": "depth_confidence", "world_points": "points_in_world",
-        "world_points_conf": "points_confidence",
+    axes = {
+        "pose_enc_list": ("pose_encodings", 2), "depth": ("depth", 1), "depth_conf": ("depth_confidence", 1),
+        "world_points": ("points_in_world", 1), "world_points_conf": ("points_confidence", 1),
     }  # fmt: skip
-    ours = {n: torch.cat([getattr(s, f) for s in steps], 1) for n, f in names.items() if f"out.{n}" in case.tensors}
-    case.check_outputs(ours | {"pose_enc_list": torch.cat([s.pose_encodings for s in steps], 2)})
+    found = {n: [getattr(s, field) for s in steps] for n, (field, _) in axes.items() if f"out.{n}" in case.tensors}
+    case.check_outputs({n: torch.cat(values, axes[n][1]) for n, values in found.items()})
 
 
 def windowed(case: Case) -> None:
@@ -102,7 +102,7 @@ def check_joined(case: Case, ours: Joined) -> None:
 
 def stage1(case: Case) -> None:
     config = config_of(case)
-    network = filled(on_meta(lambda: Vggt(config)), case.weights, layout_of(config), case.name)
+    network = filled(on_meta(lambda: Vggt(config)), case.weights, LAYOUT, case.name)
     images = case.given("images")
     found = network(images)
     case.check("mid.aggregated_last", found.layers[config.depth - 1])

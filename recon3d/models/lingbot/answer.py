@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from recon3d.core.geometry import Geometry
+from recon3d.models.cost import Cost
+from recon3d.models.lingbot.config import LingBotConfig
 from recon3d.models.lingbot.network import LingBot
 from recon3d.models.lingbot.stream import Streamed, interval_for, stream
 from recon3d.models.lingbot.windows import Windows, stream_in_windows
@@ -24,6 +26,17 @@ def answer(network: LingBot, photos: Sequence[Annotated[np.ndarray, "h w 3"]], h
     """Upright RGB uint8 photos -> cameras and depth; the world is nearly the first camera's frame, its scale arbitrary."""
     pictures = pictures_of(network, photos, how)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+
+
+def cost(config: LingBotConfig, parameters: int) -> Cost:
+    """What a stream takes: the scale frames at once, then the cache of them, of a window, and of all frames' trajectory."""
+    head = config.depth_head
+    kept = 2 * config.embed_dim * len(head.layers if head is not None else ())
+    return Cost(
+        parameters, config.patch_size, config.embed_dim, config.special_tokens, kept,
+        head.features if head is not None else 0, config.img_size, config.scale_frames, config.depth,
+        config.cache.scale_frames + config.cache.window, config.special_tokens,
+    )  # fmt: skip
 
 
 def geometry(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 from torch import Tensor
 
 from recon3d.core.geometry import Geometry
+from recon3d.models.cost import Cost
 from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.pose_encoding import matrices_from_encoding
 from recon3d.models.stream_vggt.stream import WINDOW, CameraCaches, Stream
 from recon3d.models.streaming import gathered
+from recon3d.models.vggt.answer import cost as cost_of_vggt
+from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.preprocessing import preprocessed
 
@@ -24,6 +28,12 @@ def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how:
     config = network.config
     pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+
+
+def cost(config: VggtConfig, parameters: int) -> Cost:
+    """What a stream takes: one view at a time, and the cache of a window of them."""
+    of_all = cost_of_vggt(config, parameters)
+    return replace(of_all, at_once=1, cached_layers=config.depth, cached_views=WINDOW)
 
 
 def geometry(
