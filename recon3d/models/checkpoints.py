@@ -14,7 +14,7 @@ from torch import nn
 
 from recon3d.errors import InputError, check_exists
 from recon3d.models.config import configured
-from recon3d.models.loading import filled, lowered, on_meta, tensors_of
+from recon3d.models.loading import filled_from_file, lowered, on_meta
 from recon3d.models.weights import Weights
 from recon3d.progress import Progress
 
@@ -104,7 +104,7 @@ def network(found: Checkpoint, seed: int, low: torch.dtype | None) -> nn.Module:
     build = found.row.resolve("network")
     if found.path is not None:
         made = on_meta(lambda: build(found.config))
-        return filled(made, tensors_of(found.path), found.row.layout, str(found.path), low)
+        return filled_from_file(made, found.path, found.row.layout, low)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = build(found.config)

@@ -71,15 +71,19 @@ class Fusion(nn.Module):
 
 
 class FusionChain(nn.Module):
-    """Four levels [B, F, ·, ·], finest first, to one map of twice the finest size."""
+    """Four levels [B, F, ·, ·], finest first, to one map of twice the finest size.
 
-    def __init__(self, features: int, rectified_skip: bool) -> None:
+    `cropped`: the coarsest level is doubled and what lies beyond the next one is cut off, where others resize it to fit.
+    """
+
+    def __init__(self, features: int, rectified_skip: bool, cropped: bool = False) -> None:
         super().__init__()
         self.steps = nn.ModuleList(Fusion(features, rectified_skip, coarsest=i == 3) for i in range(4))
+        self.cropped = cropped
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
-        x = self.steps[3](levels[3], size=sizes[2])
+        x = self.steps[3](levels[3], size=None if self.cropped else sizes[2])[..., : sizes[2][0], : sizes[2][1]]
         x = self.steps[2](x, levels[2], sizes[1])
         x = self.steps[1](x, levels[1], sizes[0])
         return self.steps[0](x, levels[0])

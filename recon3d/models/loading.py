@@ -20,6 +20,7 @@ from recon3d.models.vit import Linear
 
 Network = TypeVar("Network", bound=nn.Module)
 SHOWN = 3  # names in an error before it says how many more
+READ_AT_A_TIME = 256_000_000  # bytes of a mapped file
 
 
 def tensors_of(path: Path) -> Mapping[str, Tensor]:
@@ -53,6 +54,11 @@ def content_of(path: Path) -> Any:
         raise InputError(path, what, "Download it again, and compare its size with `recon3d weights list`") from error
 
 
+def is_mapped(path: Path) -> bool:
+    """Whether tensors_of maps the file instead of reading it."""
+    return path.suffix == ".safetensors" or is_zip(path)
+
+
 def is_zip(path: Path) -> bool:
     """Whether torch can map the file: the form before torch 1.6 is a plain pickle."""
     with path.open("rb") as file:
@@ -84,17 +90,57 @@ def filled(
     `low`: the type that linear layers compute in, where the network says that they may (`network.low_precision`, prefixes
     of names). All else is float32.
     """
+    accounting = accounted(network, tensors, layout, where)
+    return assigned(network, values_of(network, tensors, accounting.source, low))
+
+
+def filled_from_file(network: Network, path: Path, layout: Layout, low: torch.dtype | None) -> Network:
+    """The same from a file. Where values change their type the file is opened anew every few tensors: what was read of a
+    mapped file counts as memory until it is closed, and would be the whole file beside the network."""
+    tensors = tensors_of(path)
+    if low is None or not is_mapped(path):
+        return filled(network, tensors, layout, str(path), low)
+    accounting = accounted(network, tensors, layout, str(path))
+    values: dict[str, Tensor] = {}
+    group: dict[str, str] = {}
+    size = 0
+    for name, source in accounting.source.items():
+        group[name] = source
+        size += tensors[source].nbytes
+        if size >= READ_AT_A_TIME or len(values) + len(group) == len(accounting.source):
+            del tensors
+            tensors = tensors_of(path)
+            values |= values_of(network, tensors, group, low)
+            group, size = {}, 0
+    return assigned(network, values)
+
+
+def accounted(network: nn.Module, tensors: Mapping[str, Tensor], layout: Layout, where: str) -> Accounting:
+    """Raises InputError where tensors do not fit, or two names of one tensor differ."""
     accounting = account({name: tuple(t.shape) for name, t in tensors.items()}, shapes_of(network), layout)
-    check_accounting(accounting, where)
+    check_accounting(accounting, where, tensors)
     for second, first in accounting.twins.items():
         if not torch.equal(tensors[second], tensors[first]):
             what = f"{second} and {first} are one tensor in this network, and differ in the file"
             raise InputError(where, what, "Download it again")
+    return accounting
+
+
+def values_of(
+    network: nn.Module, tensors: Mapping[str, Tensor], source: Mapping[str, str], low: torch.dtype | None
+) -> dict[str, Tensor]:
+    """Parameters by our names, in the types that they compute in."""
     lower = low_precision_names(network) if low is not None else set()
     values = {}
-    for name, source in accounting.source.items():
-        tensor = tensors[source]
+    for name, stored in source.items():
+        tensor = tensors[stored]
         values[name] = tensor.to(low if name in lower else torch.float32) if tensor.is_floating_point() else tensor
+        if low is not None and values[name] is tensor:
+            values[name] = tensor.clone()  # no view of the file, which is closed
+    return values
+
+
+def assigned(network: Network, values: Mapping[str, Tensor]) -> Network:
     network.load_state_dict(values, assign=True, strict=True)
     return network.requires_grad_(False).eval()
 
@@ -114,10 +160,12 @@ def low_precision_names(network: nn.Module) -> set[str]:
     return {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")} if prefixes else set()
 
 
-def check_accounting(accounting: Accounting, where: str) -> None:
-    """Raise InputError that says which tensors do not fit, and what that looks like."""
+def check_accounting(accounting: Accounting, where: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raise InputError that says which tensors do not fit, and what the file looks like."""
     if accounting.complete:
         return
+    from recon3d.models.resemblance import looks_like
+
     parts = []
     if accounting.misshapen:
         name, has, wanted = accounting.misshapen[0]
@@ -128,7 +176,7 @@ def check_accounting(accounting: Accounting, where: str) -> None:
     if accounting.unknown:
         parts.append(f"{some(accounting.unknown)} belongs to no part of this network")
     remedy = "`recon3d weights verify FILE --explain` prints the whole table"
-    raise InputError(where, f"the weights do not fit: {'; '.join(parts)}", remedy)
+    raise InputError(where, f"the weights do not fit: {'; '.join(parts)}; {looks_like(tensors)}", remedy)
 
 
 def some(names: tuple[str, ...]) -> str:

@@ -28,6 +28,7 @@ class Layout:
     renamed: tuple[tuple[str, str], ...] = ()  # (pattern, replacement), applied in turn with re.sub
     dropped: tuple[str, ...] = ()  # whole names that may be left over: never used, or of a part that was not built
     twins: tuple[tuple[str, str], ...] = ()  # (pattern, replacement): a second name of the same tensor, may be absent
+    copied: tuple[tuple[str, str], ...] = ()  # (pattern, replacement) over our names: a part that a file may leave out whole
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,10 @@ def account(published: Mapping[str, Shape], ours: Mapping[str, Shape], layout: L
             dropped.append(stored)
         else:
             unknown.append(stored)
+    for rule in layout.copied:
+        part = {name: renamed(name, (rule,)) for name in ours if re.search(rule[0], name)}
+        if not part.keys() & source.keys():
+            source |= {name: source[other] for name, other in part.items() if other in source}
     missing = tuple(name for name in ours if name not in source)
     return Accounting(source, tuple(dropped), twins, tuple(unknown), missing, tuple(misshapen))
 

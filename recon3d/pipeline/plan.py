@@ -29,6 +29,7 @@ class NetworkPlan:
     low: torch.dtype | None
     estimated: int  # bytes
     why: str
+    full: bool  # pictures of the size that the network was trained with
 
     def facts(self) -> dict:
         """For the report."""
@@ -52,14 +53,15 @@ def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None =
         if fits or i == len(steps) - 1:
             state = f"{estimated / 1e9:.1f} GB of {room / 1e9:.1f} GB that may be used"
             why = f"{views} views at {size} px: {state}" + ("" if fits else ", the least there is")
-            yield NetworkPlan(Pass(size=size, chunk=chunk, device=device), low, estimated, why)
+            yield NetworkPlan(Pass(size=size, chunk=chunk, device=device), low, estimated, why, share == 1)
 
 
 def stepping_down(plans: Iterator[NetworkPlan], run: Callable[[NetworkPlan], T], progress: Progress) -> tuple[T, NetworkPlan]:
     """The result of the first plan that the memory really bears, and that plan. Raises InputError where none does."""
     tried = None
     for plan in plans:
-        progress.note(f"network: {plan.why}" if tried is None else f"out of memory, stepping down: {plan.why}")
+        if tried is not None or not plan.full:
+            progress.note(f"{'out of memory' if tried else 'little memory'}, stepping down: {plan.why}")
         try:
             return run(plan), plan
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -4,7 +4,8 @@
 
 SCENES holds one folder a scene with `images/` and, where there is a reference, `cameras.json`. The photos are those at
 round(linspace(0, n - 1, k)) of the sorted names. Errors are medians over all pairs of registered views that have a
-reference. Further settings are tried as in `recon3d run`: only where those before them did not register enough.
+reference. Further settings are tried as in `recon3d run`: only where those before them did not register enough. The table
+of all attempts is printed as they end, and after it a short one of what a run takes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +39,23 @@ HEADER = (
 )
 
 
-def rows(scene: Path, counts: list[int], seed: int) -> Iterator[str]:
-    """The rows of one scene as they are found; a star marks the model that a run would use."""
+@dataclass(frozen=True)
+class Row:
+    """One attempt on some photos of a scene."""
+
+    scene: str
+    photos: int
+    settings: str
+    taken: bool  # a run would use its model
+    registered: int
+    errors: tuple[float, float] | None  # rotation and translation, degrees; None without a model or a reference
+    agreement: str
+    refused: str | None  # why there is no model
+    seconds: float | None  # of all attempts on these photos, in the last one's row
+
+
+def rows(scene: Path, counts: Sequence[int], seed: int) -> Iterator[Row]:
+    """The rows of one scene as they are found."""
     found = detect([scene / "images"])
     for count in counts:
         chosen = np.round(np.linspace(0, len(found.files) - 1, count)).astype(int).tolist()
@@ -50,38 +67,66 @@ def rows(scene: Path, counts: list[int], seed: int) -> Iterator[str]:
             try:
                 tried = try_in_turn(matched, views, 1, seed, progress)
             except InputError as error:
-                yield f"| {scene.name} | {count} | – | 0/{count} | – | – | – | refused: {error.what} | – |"
+                yield Row(scene.name, count, "–", False, 0, None, "–", error.what, None)
                 continue
         seconds = time.perf_counter() - start
         best = max(tried, key=views_then_agreement)
         for a in tried:
-            yield row(scene, views, a, a is best and a.model is not None, seconds if a is tried[-1] else None)
+            yield row_of(scene, views, a, a is best and a.model is not None, seconds if a is tried[-1] else None)
 
 
-def row(scene: Path, views: Views, tried: Attempt, best: bool, seconds: float | None) -> str:
-    """One attempt; `seconds` of all attempts stand in the last one's row."""
-    errors, registered, agreement = "– | –", "0", "–"
-    if tried.model is not None:
-        registered, errors = str(len(tried.model.views)), median_errors(scene, views, tried.model)
-    if tried.measured is not None:
-        agreement = f"{tried.measured.agreement:.3f} of {tried.measured.held_back}"
-    result = "accepted" if tried.model is not None else f"refused: {tried.refused}"
-    return (
-        f"| {scene.name} | {len(views)} | {tried.settings.name}{' *' if best else ''} | {registered}/{len(views)} | "
-        f"{errors} | {agreement} | {result} | {'' if seconds is None else f'{seconds:.0f}'} |"
+def row_of(scene: Path, views: Views, tried: Attempt, taken: bool, seconds: float | None) -> Row:
+    return Row(
+        scene.name,
+        len(views),
+        tried.settings.name,
+        taken,
+        0 if tried.model is None else len(tried.model.views),
+        None if tried.model is None else median_errors(scene, views, tried.model),
+        "–" if tried.measured is None else f"{tried.measured.agreement:.3f} of {tried.measured.held_back}",
+        tried.refused if tried.model is None else None,
+        seconds,
     )
 
 
-def median_errors(scene: Path, views: Views, model: Model) -> str:
-    """Median rotation and translation error in degrees, as two cells of the table."""
+def median_errors(scene: Path, views: Views, model: Model) -> tuple[float, float] | None:
+    """Median rotation and translation error in degrees; None where fewer than two views have a reference."""
     file = scene / "cameras.json"
     reference = {camera.name: camera.camera_from_world for camera in read_cameras(file)} if file.is_file() else {}
     shared = [i for i, view in enumerate(model.views) if reference.get(views.names[view]) is not None]
     if len(shared) < 2:
-        return "no reference | –"
+        return None
     truth = torch.from_numpy(np.stack([np.asarray(reference[views.names[model.views[i]]]) for i in shared]))
     errors = pair_errors(torch.from_numpy(model.camera_from_world[shared]), truth)
-    return f"{errors.rotation.median():.2f} | {errors.translation.median():.2f}"
+    return float(errors.rotation.median()), float(errors.translation.median())
+
+
+def line(row: Row) -> str:
+    """The row of the table of all attempts; a star marks what a run takes."""
+    errors = "– | –" if row.refused else "no reference | –"
+    if row.errors is not None:
+        errors = f"{row.errors[0]:.2f} | {row.errors[1]:.2f}"
+    return (
+        f"| {row.scene} | {row.photos} | {row.settings}{' *' if row.taken else ''} | {row.registered}/{row.photos} | "
+        f"{errors} | {row.agreement} | {f'refused: {row.refused}' if row.refused else 'accepted'} | "
+        f"{'' if row.seconds is None else f'{row.seconds:.0f}'} |"
+    )
+
+
+def short_table(found: Sequence[Row]) -> str:
+    """What a run takes: a row for each scene, a column for each number of photos, both in the order in which they came."""
+    scenes, counts = list(dict.fromkeys(row.scene for row in found)), list(dict.fromkeys(row.photos for row in found))
+    taken = {(row.scene, row.photos): short(row) for row in found if row.taken}
+    head = ["scene", *(f"{count} photos" for count in counts)]
+    cells = [head, ["---"] * len(head)]
+    cells += [[scene, *(taken.get((scene, count), "refused") for count in counts)] for scene in scenes]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def short(row: Row) -> str:
+    """Settings, how many photos are joined, and the errors of rotation and translation."""
+    errors = "no reference" if row.errors is None else f"{row.errors[0]:.2f}° / {row.errors[1]:.2f}°"
+    return f"{row.settings} {row.registered}/{row.photos}, {errors}"
 
 
 def main() -> None:
@@ -91,11 +136,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of scenes")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    found = []
     print(HEADER)
     for scene in sorted(args.scenes.iterdir()):
         if (scene / "images").is_dir() and (args.only is None or scene.name in args.only):
-            for line in rows(scene, args.photos, args.seed):
-                print(line, flush=True)
+            for row in rows(scene, args.photos, args.seed):
+                print(line(row), flush=True)
+                found.append(row)
+    print(f"\n{short_table(found)}")
 
 
 if __name__ == "__main__":

@@ -321,7 +321,7 @@ export class Viewer {
     const bottom = this.strip.hidden ? 0 : this.strip.offsetHeight + 12;
     this.stage.insets = {
       left: 0,
-      top: this.current >= 0 ? (narrow ? 116 : 68) : 0,
+      top: this.current >= 0 ? (narrow ? 116 : this.title.parentElement!.getBoundingClientRect().bottom + 8) : 0,
       right: open && !narrow ? this.panel.node.offsetWidth + 16 : 0,
       bottom: this.current >= 0 || !narrow ? bottom : 0,
     };
