@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -83,3 +83,27 @@ def rotary_2d(positions: Tensor, head_width: int, base: float) -> Rotation:
         return x * cosines + partners * sines
 
     return rotate
+
+
+def rotary_3d(positions: Tensor, dims: Sequence[int], base: float, device: torch.device | None = None) -> Rotation:
+    """Rotary embedding in time, height and width for tokens at `positions` [T, 3]: runs of `dims` channels turn with each.
+
+    Inside a run of length m the neighbours 2j and 2j + 1 pair, at the angle position · base^(−2j/m).
+    """
+    angles = rotary_angles(positions, dims, base)
+    cosines, sines = angles.cos().float().to(device), angles.sin().float().to(device)
+
+    def rotate(x: Tensor) -> Tensor:
+        a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+        return torch.stack((a * cosines - b * sines, a * sines + b * cosines), -1).flatten(-2)
+
+    return rotate
+
+
+def rotary_angles(positions: Tensor, dims: Sequence[int], base: float) -> Tensor:
+    """Radians by which each pair of channels turns: [T, sum(dims) / 2], float64 on the CPU, as float32 is coarse far out."""
+    runs = [
+        positions[:, axis, None].double().cpu() * base ** -(torch.arange(0, run, 2, dtype=torch.float64) / run)
+        for axis, run in enumerate(dims)
+    ]
+    return torch.cat(runs, -1)

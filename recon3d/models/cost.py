@@ -16,16 +16,25 @@ class Cost:
     kept: int  # channels of layer outputs kept for the heads, over all of them
     features: int  # of dense heads
     size: int  # pixels, of the side that preprocessing sets, as trained
+    at_once: int | None = None  # views of one call, of a network that goes through them in calls; None: all
+    cached_layers: int = 0  # layers whose keys and values such a network keeps:
+    cached_views: int = 0  # all tokens of as many views,
+    cached_tokens: int = 0  # and as many of each of the others
 
     def bytes(self, views: int, size: int, aspect: float, chunk: int, number: int) -> int:
         """At `size` pixels for the width, views of width/height `aspect`, `number` bytes a value in linear layers."""
         height = size / aspect
-        tokens = views * (self.special_tokens + (size / self.patch) * (height / self.patch))
+        together = min(views, self.at_once or views)
+        in_view = self.special_tokens + (size / self.patch) * (height / self.patch)
+        tokens = together * in_view
         # Stream and its normed copy in float32; queries, keys, values and their rotated copies; the hidden layer of an MLP.
         block = tokens * self.width * (2 * 4 + 6 * number + 2 * 4 * number)
         kept = tokens * self.kept * 4
         pixels = size * height
         # Maps of a dense head at half the size and at the full one, and what its convolutions need beside them.
-        head = min(chunk, views) * pixels * (self.features / 4 * 4 * 3 + self.features / 2 * 4 * 2.5)
+        head = min(chunk, together) * pixels * (self.features / 4 * 4 * 3 + self.features / 2 * 4 * 2.5)
         outputs = views * pixels * 4 * 6
-        return int(self.parameters * number + kept + max(block, head) + outputs)
+        whole = min(views, self.cached_views)
+        cached = whole * in_view + (views - whole) * self.cached_tokens
+        cache = cached * self.cached_layers * 2 * self.width * number
+        return int(self.parameters * number + kept + max(block, head) + outputs + cache)

@@ -26,7 +26,7 @@ class Layout:
     """How a family's published names become ours. Patterns are regular expressions over names without PREFIXES."""
 
     renamed: tuple[tuple[str, str], ...] = ()  # (pattern, replacement), applied in turn with re.sub
-    dropped: tuple[str, ...] = ()  # whole names that inference never uses
+    dropped: tuple[str, ...] = ()  # whole names that may be left over: never used, or of a part that was not built
     twins: tuple[tuple[str, str], ...] = ()  # (pattern, replacement): a second name of the same tensor, may be absent
     copied: tuple[tuple[str, str], ...] = ()  # (pattern, replacement) over our names: a part that a file may leave out whole
 
@@ -79,15 +79,14 @@ def account(published: Mapping[str, Shape], ours: Mapping[str, Shape], layout: L
             twins[stored] = short[first]
             continue
         mine = renamed(first, layout.renamed)
-        if any(re.fullmatch(pattern, name) for pattern in layout.dropped):
+        if mine in ours:
+            source[mine] = stored
+            if tuple(published[stored]) != tuple(ours[mine]):
+                misshapen.append((stored, tuple(published[stored]), tuple(ours[mine])))
+        elif any(re.fullmatch(pattern, name) for pattern in layout.dropped):
             dropped.append(stored)
-        elif mine not in ours:
-            unknown.append(stored)
-        elif tuple(published[stored]) != tuple(ours[mine]):
-            misshapen.append((stored, tuple(published[stored]), tuple(ours[mine])))
-            source[mine] = stored
         else:
-            source[mine] = stored
+            unknown.append(stored)
     for rule in layout.copied:
         part = {name: renamed(name, (rule,)) for name in ours if re.search(rule[0], name)}
         if not part.keys() & source.keys():

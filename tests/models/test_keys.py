@@ -11,6 +11,9 @@ from torch import nn
 from recon3d.models.dust3r.config import DUST3R_224_LINEAR, DUST3R_512_DPT, DUST3R_512_LINEAR, MAST3R_512
 from recon3d.models.dust3r.network import LAYOUT as DUST3R_LAYOUT
 from recon3d.models.dust3r.network import Dust3r
+from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
+from recon3d.models.lingbot.network import LingBot
+from recon3d.models.lingbot.published import LAYOUT as LINGBOT_LAYOUT
 from recon3d.models.loading import on_meta, shapes_of
 from recon3d.models.official import Layout, account
 from recon3d.models.vggt.config import VGGT_1B
@@ -26,6 +29,8 @@ PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
     "dust3r/DUSt3R_ViTLarge_BaseDecoder_512_linear": (lambda: Dust3r(DUST3R_512_LINEAR), DUST3R_LAYOUT, 1),
     "dust3r/DUSt3R_ViTLarge_BaseDecoder_512_dpt": (lambda: Dust3r(DUST3R_512_DPT), DUST3R_LAYOUT, 9),
     "dust3r/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric": (lambda: Dust3r(MAST3R_512), DUST3R_LAYOUT, 9),
+    "lingbot/lingbot-map": (lambda: LingBot(LINGBOT_MAP), LINGBOT_LAYOUT, 1),
+    "lingbot/lingbot-map-stage1": (lambda: Vggt(LINGBOT_MAP_STAGE1), LINGBOT_LAYOUT, 1),
 }
 
 

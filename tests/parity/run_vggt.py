@@ -116,28 +116,31 @@ def pose_encoding(case: Case) -> None:
 
 
 def unproject(case: Case) -> None:
-    """Points of integer pixels, as the reference has them; ours lie at pixel centres (docs/conventions.md)."""
-    depth, K = case.given("depth")[..., 0], case.given("intrinsic")
+    points = points_of(case.given("depth")[..., 0], case.given("intrinsic"), inverse_of(case.given("extrinsic")))
+    case.check_outputs({"world_points": points})
+
+
+def points_of(depth: Tensor, K: Tensor, world_from_camera: Tensor) -> Tensor:
+    """Points [S, H, W, 3] of integer pixels, as the reference has them; ours lie at pixel centres (docs/conventions.md)."""
     height, width = depth.shape[-2:]
     v, u = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     rays = torch.stack((u, v, torch.ones_like(u)), -1).to(depth)
     in_camera = depth[..., None] * torch.einsum("sij,hwj->shwi", torch.linalg.inv(K), rays)
-    back = inverse_of(case.given("extrinsic"))
-    points = torch.einsum("sij,shwj->shwi", back[..., :3], in_camera) + back[:, None, None, :, 3]
-    case.check_outputs({"world_points": points})
+    turned = torch.einsum("sij,shwj->shwi", world_from_camera[..., :3], in_camera)
+    return turned + world_from_camera[:, None, None, :, 3]
 
 
 def preprocess(case: Case) -> None:
     photos, config = [laid_on_white(p) for p in case.pictures("inputs")], case.config
-    check_pictures(case, preprocessed(photos, config["mode"], config["target_size"], config["patch_size"]))
+    check_pictures(case, photos, preprocessed(photos, config["mode"], config["target_size"], config["patch_size"]))
 
 
-def check_pictures(case: Case, ours: NetworkPictures) -> None:
+def check_pictures(case: Case, photos: list[np.ndarray], ours: NetworkPictures) -> None:
     """The pictures against the files of the case, and the way back against its tensors."""
     golden = [torch.from_numpy(np.array(p.convert("RGB"))).permute(2, 0, 1) / 255 for p in case.pictures("outputs")]
     case.check("out.images", ours.images, torch.stack(golden))
     scale_and_offset = ours.network_from_photo[:, [0, 1, 0, 1], [0, 1, 2, 2]]
-    sizes = torch.tensor([p.size for p in case.pictures("inputs")])  # width, height
+    sizes = torch.tensor([(p.shape[1], p.shape[0]) for p in photos])  # width, height
     found = {
         "shape": torch.tensor(ours.images.shape), "affine": scale_and_offset, "photo_rect": ours.photo_rects,
         "coords": torch.cat((ours.photo_rects, sizes), 1),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from recon3d.models.attention import attention
 from recon3d.models.vggt.aggregator import Aggregator
 from recon3d.models.vggt.camera_head import CameraHead
 from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME, DenseHead
 from recon3d.models.vggt.track_head import TrackHead
+from recon3d.models.vit import Attend
 
 HEADS = ("camera_head", "depth_head", "point_head", "track_head")
 
@@ -53,18 +55,21 @@ class Vggt(nn.Module):
 
     def forward(
         self, images: Tensor, query_points: Tensor | None = None, heads: Collection[str] = HEADS,
-        chunk: int = VIEWS_AT_A_TIME,
+        chunk: int = VIEWS_AT_A_TIME, first: int = 0,
+        attend: Callable[[int], Attend] = lambda layer: attention,
+        attend_cameras: Callable[[int, int], Attend] = lambda iteration, block: attention,
     ) -> Prediction:  # fmt: skip
         """Images [B, S, 3, H, W] in 0 to 1, sides multiples of the patch; points to track [B, N, 2], pixels of view 0.
 
-        `heads` are those to run, `chunk` the views that dense heads take at a time.
+        `heads` are those to run, `chunk` the views that dense heads take at a time. In a stream `first` views came before
+        these; `attend(layer)` is the global attention of that layer, `attend_cameras(iteration, block)` the camera head's.
         """
-        layers = self.aggregator(images, keep=self.layers_of(heads))
-        return self.read(layers, grid_of(images, self.config.patch_size), query_points, heads, chunk)
+        layers = self.aggregator(images, self.layers_of(heads), first, attend)
+        return self.read(layers, grid_of(images, self.config.patch_size), query_points, heads, chunk, attend_cameras)
 
     def read(
         self, layers: Mapping[int, Tensor], grid: tuple[int, int], query_points: Tensor | None, heads: Collection[str],
-        chunk: int,
+        chunk: int, attend_cameras: Callable[[int, int], Attend],
     ) -> Prediction:  # fmt: skip
         """What the heads make of the aggregator's layers."""
         found: dict[str, Tensor] = {}
@@ -74,7 +79,7 @@ class Vggt(nn.Module):
             return [layers[i][:, :, special:] for i in indices]
 
         if self.camera_head is not None and "camera_head" in heads:
-            found["pose_encodings"] = self.camera_head(layers[config.depth - 1][:, :, 0])
+            found["pose_encodings"] = self.camera_head(layers[config.depth - 1][:, :, 0], attend_cameras)
         if self.depth_head is not None and config.depth_head is not None and "depth_head" in heads:
             found["depth"], found["depth_confidence"] = self.depth_head(patches(config.depth_head.layers), grid, chunk)
         if self.point_head is not None and config.point_head is not None and "point_head" in heads:

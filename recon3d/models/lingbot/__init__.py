@@ -1,0 +1,1 @@
+"""LingBot-Map and its parts."""

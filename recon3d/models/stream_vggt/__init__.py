@@ -1,0 +1,1 @@
+"""StreamVGGT: VGGT's network, attending to the past only."""
