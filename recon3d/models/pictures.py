@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -67,28 +67,32 @@ def scaled_and_moved(
     return torch.tensor([[sx, 0, tx], [0, sy, ty], [0, 0, 1]], dtype=torch.float64)
 
 
-def ranked(confidence: Annotated[Tensor, "N H W"]) -> Annotated[Tensor, "N H W"]:
+def ranked(
+    confidence: Annotated[Iterable[Tensor], "N × H W"],
+) -> Annotated[tuple[Tensor, ...], "N × H W"]:
     """Raw confidences as ranks in 0 to 1 over the scene; equal ones share a rank. Their scale means nothing otherwise."""
-    values, where, counts = confidence.flatten().unique(return_inverse=True, return_counts=True)
-    if len(values) == 1:
-        return torch.ones_like(confidence)
+    raw = [of_view.float().cpu() for of_view in confidence]
+    values, where, counts = torch.cat([x.flatten() for x in raw]).unique(return_inverse=True, return_counts=True)
     below = counts.cumsum(0) - counts
-    return (below.double() / below[-1]).float()[where].reshape(confidence.shape)
+    ranks = (below.double() / below[-1]).float() if len(values) > 1 else torch.ones(1)
+    of_views = ranks[where].split([x.numel() for x in raw])
+    return tuple(ranks.reshape(x.shape) for ranks, x in zip(of_views, raw, strict=True))
 
 
 def geometry_in_network(
-    camera_from_world: Annotated[Tensor, "N 3 4"], K: Annotated[Tensor, "N 3 3"], depth: Annotated[Tensor, "N H W"],
-    confidence: Annotated[Tensor, "N H W"], source: str, scale: Literal["arbitrary", "metres"] = "arbitrary",
+    camera_from_world: Annotated[Tensor, "N 3 4"], K: Annotated[Tensor, "N 3 3"],
+    depth: Annotated[Iterable[Tensor], "N × H W"], confidence: Annotated[Iterable[Tensor], "N × H W"],
+    source: str, scale: Literal["arbitrary", "metres"] = "arbitrary",
 ) -> Geometry:  # fmt: skip
-    """The answer of one pass, in the pixels of the network's pictures; raw confidences become ranks."""
-    views, height, width = depth.shape
-    square = torch.eye(4, dtype=torch.float64).repeat(views, 1, 1)
+    """The answer of one pass, in the pixels of the network's pictures (stacked, or of different sizes); raw confidences
+    become ranks."""
+    maps = tuple(of_view.float().cpu() for of_view in depth)
+    square = torch.eye(4, dtype=torch.float64).repeat(len(maps), 1, 1)
     square[:, :3] = camera_from_world.double().cpu()
-    sizes = torch.tensor([[height, width]]).expand(views, -1).clone()
-    cameras = Cameras(square, K.double().cpu(), sizes, torch.arange(views))
+    sizes = torch.tensor([list(of_view.shape) for of_view in maps])
+    cameras = Cameras(square, K.double().cpu(), sizes, torch.arange(len(maps)))
     none = torch.zeros(0, 3, dtype=torch.float64)
     return Geometry(
-        cameras, none, none.to(torch.uint8), none[:, 0], depth=tuple(depth.float().cpu()),
-        confidence=tuple(ranked(confidence.float().cpu())), scale=scale,
+        cameras, none, none.to(torch.uint8), none[:, 0], depth=maps, confidence=ranked(confidence), scale=scale,
         scale_source="the network" if scale == "metres" else "", source=source,
     )  # fmt: skip
