@@ -14,7 +14,7 @@ from torch import nn
 
 from recon3d.errors import InputError, check_exists
 from recon3d.models.config import configured
-from recon3d.models.loading import filled_from_file, lowered, on_meta
+from recon3d.models.loading import content_of, filled_from_file, lowered, on_meta
 from recon3d.models.weights import Weights
 from recon3d.progress import Progress
 
@@ -50,7 +50,14 @@ def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) 
     check_exists(path, "Give a checkpoint file, a folder with one, or the word random")
     file = file_in(path, row) if path.is_dir() else path
     beside = file.with_name("config.json")
-    return Checkpoint(key, row, file, config_in(beside, row) if path.is_dir() and beside.is_file() else row.config)
+    config = config_in(beside, row) if path.is_dir() and beside.is_file() else config_told_by(file, row)
+    return Checkpoint(key, row, file, config)
+
+
+def config_told_by(file: Path, row: Weights) -> Any:
+    """The sizes that a checkpoint tells of itself, else the published ones."""
+    told = None if row.read_config is None else row.resolve("read_config")(content_of(file), str(file))
+    return row.config if told is None else told
 
 
 def file_in(folder: Path, row: Weights) -> Path:
@@ -71,8 +78,11 @@ def config_in(file: Path, row: Weights) -> Any:
         values = json.loads(file.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(file, f"it is no JSON ({error})", "Mend it, or take it away for the published size") from error
+    if not isinstance(values, dict):
+        raise InputError(file, "it is no JSON object", "Mend it, or take it away for the published size")
     if row.read_config is not None:
-        return row.resolve("read_config")(values, str(file))
+        told = row.resolve("read_config")(values, str(file))
+        return row.config if told is None else told
     if all(getattr(row.config, name, None) == value for name, value in values.items()):
         return row.config
     return configured(type(row.config), values, str(file))

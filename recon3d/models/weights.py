@@ -11,7 +11,7 @@ from typing import Any
 
 from recon3d.models.official import Layout
 
-FAMILIES = ("vggt",)
+FAMILIES = ("vggt", "da3", "dust3r", "lingbot", "stream_vggt")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Weights:
     revision: str | None = None
     code_licence: str = "Apache-2.0"  # of the reference implementation; ours is written anew
     sources: tuple[str, ...] = ()  # other files of that repository with the same tensors
-    read_config: str | None = None  # function (JSON, where) -> config, where the hub's config.json has its own form
+    # Function (content, where) -> config or None: the sizes that a file, or the hub's config.json, tells in a form of its own.
+    read_config: str | None = None
 
     def resolve(self, name: str) -> Any:
         """The class or function behind one of the names of code."""

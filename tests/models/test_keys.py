@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from recon3d.models.dust3r.config import DUST3R_224_LINEAR, DUST3R_512_DPT, DUST3R_512_LINEAR, MAST3R_512
-from recon3d.models.dust3r.network import LAYOUT as DUST3R_LAYOUT
+from recon3d.models.dust3r.published import LAYOUT as DUST3R_LAYOUT
 from recon3d.models.dust3r.network import Dust3r
 from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
 from recon3d.models.lingbot.network import LingBot

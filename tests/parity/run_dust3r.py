@@ -11,7 +11,8 @@ from torch import Tensor
 
 from recon3d.models.dust3r.config import config_from
 from recon3d.models.dust3r.matching import reciprocal_matches
-from recon3d.models.dust3r.network import LAYOUT, Dust3r
+from recon3d.models.dust3r.network import Dust3r
+from recon3d.models.dust3r.published import LAYOUT
 from recon3d.models.dust3r.network import normalised as normalised_images
 from recon3d.models.dust3r.pair_graphs import pairs_of
 from recon3d.models.dust3r.preprocessing import preprocessed

@@ -15,26 +15,10 @@ from torch import Tensor, nn
 from recon3d.models.attention import Rotation, attention, grid_positions, rotary_2d
 from recon3d.models.dpt import FusionChain, Pyramid
 from recon3d.models.dust3r.config import Dust3rConfig, Mode
-from recon3d.models.official import Layout
 from recon3d.models.vit import Block, LayerNorm, Linear, Mlp, PatchEmbed, SelfAttention
 
 EPS = 1e-6  # of all norms
 SMALLEST = 1e-8  # length that a direction is divided by
-
-LAYOUT = Layout(
-    renamed=(
-        (r"\.dpt\.act_postprocess\.(\d)\.0\.", r".dpt.pyramid.projects.\1."),
-        (r"\.dpt\.act_postprocess\.(\d)\.1\.", r".dpt.pyramid.resize_layers.\1."),
-        *((rf"\.scratch\.layer{i + 1}_rn\.", f".pyramid.to_features.{i}.") for i in range(4)),
-        *((rf"\.scratch\.refinenet{i + 1}\.", f".fusion.steps.{i}.") for i in range(4)),
-    ),
-    # Left over from training before; the coarsest level has nothing to be added to.
-    dropped=(r"mask_token", r"downstream_head[12]\.dpt\.scratch\.refinenet4\.resConfUnit1\..*"),
-    # One convolution under two names. The hub's files keep the first name only.
-    twins=tuple((rf"\.scratch\.layer_rn\.{i}\.", f".scratch.layer{i + 1}_rn.") for i in range(4)),
-    # CroCo, which these networks were trained from, has one decoder: the second one began as its copy.
-    copied=((r"^dec_blocks2\.", "dec_blocks."),),
-)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor
 
 from recon3d.core.pairs import Pairs
+from recon3d.models.cost import Cost
+from recon3d.models.dust3r.config import Dust3rConfig
 from recon3d.models.dust3r.matching import matches_both_ways
 from recon3d.models.dust3r.network import Dust3r, Encoded, PointMap, normalised
 from recon3d.models.pictures import NetworkPictures
 
+SIDES_OF_PAIRS = 22  # point maps of one picture, at most: with 11 others both ways (pair_answer.graph_for)
 AT_A_TIME = 4  # pictures, and pairs; any number gives the same values; bounds the memory
 
 
@@ -46,6 +49,16 @@ def pairs(
     return Pairs(
         edges, points_i, points_j, confidence_i, confidence_j, sizes, matches if match_step is not None else None,
         scale=scale, source=source,
+    )  # fmt: skip
+
+
+def cost(config: Dust3rConfig, parameters: int) -> Cost:
+    """What pairs take: a few pictures at a time in the network, then the point maps of all pairs, twice while aligning."""
+    widths = sum(config.hook_widths)
+    features = config.dpt.feature_dim if config.head_type != "linear" else 0
+    return Cost(
+        parameters, config.patch_size, config.enc_embed_dim, 0, 2 * widths, features, max(config.img_size),
+        at_once=2 * AT_A_TIME, outputs=2 * SIDES_OF_PAIRS * 16,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Photos to cameras and depth by LingBot-Map, as a video in their order; by the network of its first stage, in any order."""
+"""Photos to cameras and depth by LingBot-Map, as a video in their order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from recon3d.core.geometry import Geometry
 from recon3d.models.cost import Cost
@@ -16,7 +15,6 @@ from recon3d.models.lingbot.stream import Streamed, interval_for, stream
 from recon3d.models.lingbot.windows import Windows, stream_in_windows
 from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.pose_encoding import inverse_of, matrices_from_encoding
-from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.preprocessing import preprocessed
 
 HEADS = ("camera_head", "depth_head")
@@ -24,7 +22,8 @@ HEADS = ("camera_head", "depth_head")
 
 def answer(network: LingBot, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is nearly the first camera's frame, its scale arbitrary."""
-    pictures = pictures_of(network, photos, how)
+    config = network.config
+    pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
 
 
@@ -54,29 +53,6 @@ def geometry(
         )
     interval = interval or interval_for(network, len(pictures))
     return decoded(stream(network, pictures.images, interval, HEADS, how.chunk, how.on_view))
-
-
-def answer_of_stage1(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
-    """The same by the network of the first stage, VGGT's, which sees all views at once."""
-    pictures = pictures_of(network, photos, how)
-    return Answer(geometry_of_stage1(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
-
-
-@torch.inference_mode()
-def geometry_of_stage1(network: Vggt, pictures: NetworkPictures, how: Pass) -> Geometry:
-    """As VGGT's, but for cameras that are world_from_camera."""
-    found = network(pictures.images[None].to(how.device), heads=HEADS, chunk=how.chunk)
-    if found.pose_encodings is None or found.depth is None or found.depth_confidence is None:
-        raise ValueError("this LingBot-Map has no camera head or no depth head, and gives no geometry without them")
-    world_from_camera, K = matrices_from_encoding(found.pose_encodings[-1, 0].float(), pictures.size)
-    depth, confidence = found.depth[0, ..., 0], found.depth_confidence[0]
-    return geometry_in_network(inverse_of(world_from_camera), K, depth, confidence, source="lingbot-map-stage1")
-
-
-def pictures_of(
-    network: LingBot | Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass
-) -> NetworkPictures:
-    return preprocessed(photos, "crop", how.size or network.config.img_size, network.config.patch_size)
 
 
 def decoded(frames: Streamed) -> Geometry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
+from recon3d.models.lingbot.config import LINGBOT_MAP
 from recon3d.models.official import Layout
 from recon3d.models.vggt.published import DENSE_HEAD_NAMES
 from recon3d.models.weights import Weights
@@ -28,17 +28,6 @@ WEIGHTS = {
         licence=LICENCE,
         commercial=True,
         about="cameras and depth of a video, frame by frame in nearly bounded memory",
-    ),
-    "lingbot-map-stage1": Weights(
-        "recon3d.models.vggt.network:Vggt",
-        LINGBOT_MAP_STAGE1,
-        f"{ANSWERS}:answer_of_stage1",
-        "recon3d.models.vggt.answer:cost",
-        LAYOUT,
-        repository="robbyant/lingbot-map",
-        file="lingbot-map-stage1.pt",
-        licence=LICENCE,
-        commercial=True,
-        about="cameras, depth and points of any number of views at once, in any order",
+        sources=("lingbot-map.pt",),
     ),
 }

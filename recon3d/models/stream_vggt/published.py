@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from recon3d.models.vggt.config import VGGT_1B
+from recon3d.models.vggt.config import VGGT_1B_GEOMETRY
 from recon3d.models.vggt.published import LAYOUT, NETWORK
 from recon3d.models.weights import Weights
 
 WEIGHTS = {
     "stream-vggt": Weights(
         NETWORK,
-        VGGT_1B,
+        VGGT_1B_GEOMETRY,
         "recon3d.models.stream_vggt.answer:answer",
         "recon3d.models.stream_vggt.answer:cost",
         LAYOUT,

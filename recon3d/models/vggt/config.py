@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -85,3 +85,5 @@ POINTS = DptConfig(256, (256, 512, 1024, 1024), (4, 11, 17, 23), output_dim=4, a
 VGGT_1B = VggtConfig(
     camera_head=CameraHeadConfig(), depth_head=DEPTH, point_head=POINTS, track_head=TrackHeadConfig()
 )
+# What a geometry needs of it: depth with cameras is better than its point head (paper, table 3), and nothing is tracked.
+VGGT_1B_GEOMETRY = replace(VGGT_1B, point_head=None, track_head=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recon3d.models.official import Layout
-from recon3d.models.vggt.config import VGGT_1B
+from recon3d.models.vggt.config import VGGT_1B_GEOMETRY
 from recon3d.models.weights import Weights
 
 # Published names of a dense head's parts (LingBot-Map and DA3 have them too): pyramid and fusion are modules of their own.
@@ -15,7 +15,8 @@ DENSE_HEAD_NAMES = (
 )
 LAYOUT = Layout(
     renamed=(*DENSE_HEAD_NAMES, (r"\.virual_tracks$", ".virtual_tracks")),
-    dropped=(r"aggregator\.patch_embed\.mask_token",),
+    # The first is never used; networks built without these heads leave them in the file.
+    dropped=(r"aggregator\.patch_embed\.mask_token", r"(point|track)_head\..*"),
 )
 
 NETWORK = "recon3d.models.vggt.network:Vggt"
@@ -24,7 +25,7 @@ ANSWER, COST = "recon3d.models.vggt.answer:answer", "recon3d.models.vggt.answer:
 WEIGHTS = {
     "vggt-1b": Weights(
         NETWORK,
-        VGGT_1B,
+        VGGT_1B_GEOMETRY,
         ANSWER,
         COST,
         LAYOUT,
@@ -41,7 +42,7 @@ WEIGHTS = {
     ),
     "vggt-1b-commercial": Weights(
         NETWORK,
-        VGGT_1B,
+        VGGT_1B_GEOMETRY,
         ANSWER,
         COST,
         LAYOUT,
