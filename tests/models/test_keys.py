@@ -8,6 +8,9 @@ from collections.abc import Callable
 import pytest
 from torch import nn
 
+from recon3d.models.da3.config import CONFIGS as DA3
+from recon3d.models.da3.network import Da3
+from recon3d.models.da3.published import LAYOUT as DA3_LAYOUT
 from recon3d.models.dust3r.config import DUST3R_224_LINEAR, DUST3R_512_DPT, DUST3R_512_LINEAR, MAST3R_512
 from recon3d.models.dust3r.network import LAYOUT as DUST3R_LAYOUT
 from recon3d.models.dust3r.network import Dust3r
@@ -26,6 +29,9 @@ PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
     "dust3r/DUSt3R_ViTLarge_BaseDecoder_512_linear": (lambda: Dust3r(DUST3R_512_LINEAR), DUST3R_LAYOUT, 1),
     "dust3r/DUSt3R_ViTLarge_BaseDecoder_512_dpt": (lambda: Dust3r(DUST3R_512_DPT), DUST3R_LAYOUT, 9),
     "dust3r/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric": (lambda: Dust3r(MAST3R_512), DUST3R_LAYOUT, 9),
+    "da3/da3-small": (lambda: Da3(DA3["da3-small"]), DA3_LAYOUT, 48),
+    "da3/da3-base": (lambda: Da3(DA3["da3-base"]), DA3_LAYOUT, 48),
+    "da3/da3-large": (lambda: Da3(DA3["da3-large"]), DA3_LAYOUT, 48),
 }
 
 
