@@ -10,11 +10,11 @@ import torch
 from recon3d.errors import InputError
 from recon3d.models.dust3r.config import Mode
 from recon3d.models.dust3r.matching import matches_both_ways, reciprocal_matches
-from recon3d.models.dust3r.published import LAYOUT
 from recon3d.models.dust3r.network import Dust3r, confidence_of, normalised, points_of
 from recon3d.models.dust3r.pair_graphs import pairs_of
 from recon3d.models.dust3r.pairs import pairs
 from recon3d.models.dust3r.preprocessing import preprocessed
+from recon3d.models.dust3r.published import LAYOUT
 from recon3d.models.loading import filled, on_meta
 from recon3d.models.pictures import NetworkPictures
 from tests.models.dust3r_files import DENSE, LINEAR, MATCHING, published, tiny, tiny_config

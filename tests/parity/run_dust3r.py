@@ -12,10 +12,10 @@ from torch import Tensor
 from recon3d.models.dust3r.config import config_from
 from recon3d.models.dust3r.matching import reciprocal_matches
 from recon3d.models.dust3r.network import Dust3r
-from recon3d.models.dust3r.published import LAYOUT
 from recon3d.models.dust3r.network import normalised as normalised_images
 from recon3d.models.dust3r.pair_graphs import pairs_of
 from recon3d.models.dust3r.preprocessing import preprocessed
+from recon3d.models.dust3r.published import LAYOUT
 from recon3d.models.loading import filled, on_meta
 from recon3d.training import pair_losses
 from recon3d.training.pair_losses import TwoMaps
