@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.parity import run_alignment, run_dust3r, run_lingbot, run_streamvggt, run_vggt
+from tests.parity import run_alignment, run_da3, run_dust3r, run_lingbot, run_streamvggt, run_vggt
 from tests.parity.cases import FOLDER, Case, found
 
 # (family, kind) -> what runs a case of it and checks every output. Families of later parts have no rows yet.
@@ -15,6 +15,7 @@ RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
     "streamvggt": run_streamvggt.RUNNERS,
     "lingbot": run_lingbot.RUNNERS,
     "dust3r": run_dust3r.RUNNERS | run_alignment.RUNNERS,
+    "da3": run_da3.RUNNERS,
 }
 
 CASES = [case for case in found() if case.family in RUNNERS]

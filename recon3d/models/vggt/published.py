@@ -8,7 +8,7 @@ from recon3d.models.weights import Weights
 
 # Published names of a dense head's parts (LingBot-Map and DA3 have them too): pyramid and fusion are modules of their own.
 DENSE_HEAD_NAMES = (
-    (r"_(head|extractor)\.(norm|projects|resize_layers)\.", r"_\1.pyramid.\2."),
+    (r"(head|extractor)\.(norm|projects|resize_layers)\.", r"\1.pyramid.\2."),
     *((rf"\.scratch\.layer{i + 1}_rn\.", f".pyramid.to_features.{i}.") for i in range(4)),
     *((rf"\.scratch\.refinenet{i + 1}\.", f".fusion.steps.{i}.") for i in range(4)),
     (r"\.scratch\.output_conv", ".output_conv"),

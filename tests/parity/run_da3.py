@@ -1,0 +1,118 @@
+"""Runs the cases of Depth Anything 3: each kind with the part that it is about."""
+
+from __future__ import annotations
+
+import torch
+
+from recon3d.models.config import configured
+from recon3d.models.da3.backbone import Backbone, Embedding
+from recon3d.models.da3.cameras import CameraDecoder, cameras_from_encoding, encoding_from_cameras
+from recon3d.models.da3.config import Da3Config, HeadConfig
+from recon3d.models.da3.dense_heads import DualHead
+from recon3d.models.da3.network import Da3
+from recon3d.models.da3.published import LAYOUT
+from recon3d.models.da3.reference_view import order_of, reference_view, reordered
+from recon3d.models.loading import filled, on_meta
+from tests.parity.cases import Case
+from tests.parity.run_vggt import nested
+
+PATCH = 14
+
+
+def config_of(case: Case) -> Da3Config:
+    return configured(Da3Config, case.config, case.name)
+
+
+def part(case: Case, build, prefix: str) -> torch.nn.Module:
+    """A part of the network with the case's weights, which the whole network would have under `prefix`."""
+    return filled(on_meta(lambda: nested(prefix, build())), case.weights, LAYOUT, case.name).get_submodule(prefix)
+
+
+def grid(case: Case) -> tuple[int, int]:
+    height, width = case.size()
+    return height // PATCH, width // PATCH
+
+
+def check_middle(case: Case, backbone: Backbone, encoded) -> None:
+    images = case.given("images")
+    embedded = backbone.embed(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+    middle = {"embedded": embedded, "camera_token": encoded.camera_tokens, "reference_view": encoded.reference}
+    middle |= {f"patch_{i}": x for i, x in zip(backbone.config.layers, encoded.patches, strict=True)}
+    for name, ours in middle.items():
+        if f"mid.{name}" in case.tensors:
+            case.check(f"mid.{name}", ours)
+
+
+def known_cameras(case: Case) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The given cameras; the reference leaves K alone out of account."""
+    return (case.given("extrinsics"), case.given("intrinsics")) if "in.extrinsics" in case.tensors else None
+
+
+def forward(case: Case) -> None:
+    network = filled(on_meta(lambda: Da3(config_of(case))), case.weights, LAYOUT, case.name)
+    encoded = network.encode(case.given("images"), known_cameras(case))
+    check_middle(case, network.backbone, encoded)
+    ours = network.read(encoded, rays=True)
+    features = ours.features
+    if encoded.reference is not None:  # the reference leaves these in the order that its blocks see
+        order = order_of(encoded.reference, ours.depth.shape[1])
+        features = {i: reordered(x, order) for i, x in features.items()}
+    case.check_outputs(
+        {
+            "depth": ours.depth, "depth_conf": ours.depth_confidence, "ray": ours.rays, "ray_conf": ours.ray_confidence,
+            "pose_enc": ours.pose_encodings, "extrinsics": ours.camera_from_world, "intrinsics": ours.K,
+            **{f"feature_{i}": x for i, x in features.items()},
+        }
+    )  # fmt: skip
+
+
+def dual_dpt(case: Case) -> None:
+    sizes = configured(HeadConfig, case.config["head"], case.name)
+    head = part(case, lambda: DualHead(case.config["dim"], PATCH, sizes), "head")
+    layers = [case.given(f"layer_{j}") for j in range(4)]
+    height, width = case.size()
+    levels = head.pyramid([x[0, :1] for x in layers], grid(case), width / height)
+    case.check("mid.fused_depth_first_view", head.output_conv1(head.fusion(levels)))
+    case.check("mid.fused_ray_first_view", head.ray_conv1(head.ray_fusion(levels)))
+    depth, depth_confidence, rays, ray_confidence = head(layers, grid(case), rays=True)
+    case.check_outputs({"depth": depth, "depth_conf": depth_confidence, "ray": rays, "ray_conf": ray_confidence})
+
+
+def camera_decoder(case: Case) -> None:
+    encoding = part(case, lambda: CameraDecoder(case.config["dim"]), "cam_dec")(case.given("tokens"))
+    camera_from_world, K = cameras_from_encoding(encoding, case.size())
+    case.check_outputs({"pose_enc": encoding, "extrinsics": camera_from_world, "intrinsics": K})
+
+
+def patch_embed(case: Case) -> None:
+    config = Da3Config(HeadConfig("dpt", 0, ()), **case.config)
+    embed = part(case, lambda: Embedding(config), "backbone.embed")
+    for name in [n for n in case.tensors if n.startswith("in.images_")]:
+        images = case.tensors[name]
+        ours = embed(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        case.check(name.replace("in.images", "out.embedded"), ours)
+
+
+def reference_views(case: Case) -> None:
+    tokens = case.given("tokens")
+    strategies = ("first", "middle", "saddle_balanced", "saddle_sim_range")
+    chosen = {strategy: reference_view(tokens[:, :, 0], strategy) for strategy in strategies}
+    order = order_of(chosen["saddle_balanced"], tokens.shape[1])
+    case.check_outputs({**chosen, "reordered": reordered(tokens, order)})
+
+
+def pose_encoding(case: Case) -> None:
+    camera_from_world, K = cameras_from_encoding(case.given("pose_enc"), case.size())
+    given = case.given("extrinsics")[..., :3, :]
+    encoding = encoding_from_cameras(given, case.given("intrinsics"), case.size())
+    case.check_outputs({"extrinsics": camera_from_world, "intrinsics": K, "pose_enc": encoding})
+
+
+RUNNERS = {
+    "da3_forward": forward,
+    "dual_dpt": dual_dpt,
+    "camera_decoder": camera_decoder,
+    "patch_embed": patch_embed,
+    "reference_view": reference_views,
+    "pose_encoding": pose_encoding,
+}
