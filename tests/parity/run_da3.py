@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from recon3d.models.config import configured
@@ -10,9 +11,11 @@ from recon3d.models.da3.cameras import CameraDecoder, cameras_from_encoding, enc
 from recon3d.models.da3.config import Da3Config, HeadConfig
 from recon3d.models.da3.dense_heads import DualHead
 from recon3d.models.da3.network import Da3
+from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.da3.published import LAYOUT
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
 from recon3d.models.loading import filled, on_meta
+from recon3d.models.vit import normalised
 from tests.parity.cases import Case
 from tests.parity.run_vggt import nested
 
@@ -108,6 +111,19 @@ def pose_encoding(case: Case) -> None:
     case.check_outputs({"extrinsics": camera_from_world, "intrinsics": K, "pose_enc": encoding})
 
 
+def preprocess(case: Case) -> None:
+    photos = [np.asarray(image.convert("RGB")) for image in case.pictures("inputs")]
+    config = case.config
+    ours = preprocessed(photos, config["process_res_method"], config["process_res"], config["patch_size"])
+    golden = torch.stack([torch.from_numpy(np.array(image.convert("RGB"))) for image in case.pictures("outputs")])
+    golden = normalised(golden.permute(0, 3, 1, 2).float() / 255)
+    case.check("out.images", normalised(ours.images), golden)
+    outputs: dict[str, torch.Tensor] = {"shape": torch.tensor(ours.images.shape)}
+    if "in.intrinsics" in case.tensors:
+        outputs["intrinsics"] = ours.network_from_photo @ case.given("intrinsics").double()
+    case.check_outputs(outputs)
+
+
 RUNNERS = {
     "da3_forward": forward,
     "dual_dpt": dual_dpt,
@@ -115,4 +131,5 @@ RUNNERS = {
     "patch_embed": patch_embed,
     "reference_view": reference_views,
     "pose_encoding": pose_encoding,
+    "preprocess": preprocess,
 }
