@@ -127,3 +127,10 @@ def test_low_precision_moves_depth_by_less_than_a_few_percent():
     depth = [geometry(n, pictures, Pass()).depth for n in (plain, low)]
     assert depth[0] is not None and depth[1] is not None
     assert (depth[1][0] / depth[0][0] - 1).abs().median() < 0.05
+
+
+def test_cameras_of_rays_are_the_same_for_the_same_seed():
+    pictures = preprocessed([np.random.default_rng(0).integers(0, 255, (56, 84, 3), np.uint8)], size=84)
+    first, again = (geometry(network(), pictures, Pass(), cameras_of_rays=True, seed=3) for _ in range(2))
+    assert torch.equal(first.cameras.K, again.cameras.K)
+    assert not torch.equal(first.cameras.K, geometry(network(), pictures, Pass()).cameras.K)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from recon3d.models.config import configured
 from recon3d.models.da3.backbone import Backbone, Embedding
-from recon3d.models.da3.cameras import CameraDecoder, cameras_from_encoding, encoding_from_cameras
-from recon3d.models.da3.config import Da3Config, HeadConfig
+from recon3d.models.da3.cameras import CameraDecoder, CameraEncoder, cameras_from_encoding, encoding_from_cameras
+from recon3d.models.da3.config import CameraEncoderConfig, Da3Config, HeadConfig
 from recon3d.models.da3.dense_heads import DualHead
+from recon3d.models.da3.known_cameras import align_poses, normalise_poses, square
 from recon3d.models.da3.network import Da3
 from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.da3.published import LAYOUT
+from recon3d.models.da3.ray_pose import cameras_from_rays
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
 from recon3d.models.loading import filled, on_meta
 from recon3d.models.vit import normalised
@@ -124,6 +127,50 @@ def preprocess(case: Case) -> None:
     case.check_outputs(outputs)
 
 
+def camera_encoder(case: Case) -> None:
+    sizes = configured(CameraEncoderConfig, case.config["cam_enc"], case.name)
+    encoder = part(case, lambda: CameraEncoder(case.config["embed_dim"], sizes), "cam_enc")
+    given = case.given("extrinsics")[..., :3, :]
+    encoding = encoding_from_cameras(given, case.given("intrinsics"), case.size())
+    case.check("mid.pose_enc", encoding)
+    case.check_outputs({"tokens": encoder(encoding)})
+
+
+def normalised_poses(case: Case) -> None:
+    case.check_outputs({"extrinsics": normalise_poses(case.given("extrinsics"))})
+
+
+def aligned_poses(case: Case) -> None:
+    keep_scale = case.config["align_to_input_scale"]
+    given = (case.given("pred_extrinsics"), case.given("extrinsics"), case.given("depth"), keep_scale)
+    if case.config["expect"] == "error":
+        with pytest.raises(ValueError, match="three points"):
+            align_poses(*given)
+        return
+    ours = align_poses(*given)
+    similarity = ours.predicted_from_given
+    case.check("mid.rotation", similarity.rotation)
+    case.check("mid.translation", similarity.translation)
+    # The reference gives the given cameras as [N, 3, 4], moved ones as [N, 4, 4]; and K as it was given.
+    cameras = ours.camera_from_world if keep_scale else square(ours.camera_from_world)
+    case.check_outputs(
+        {
+            "scale": similarity.scale[None], "depth": ours.depth, "extrinsics": cameras,
+            "intrinsics": case.given("intrinsics"),
+        }
+    )  # fmt: skip
+
+
+def ray_pose(case: Case) -> None:
+    ours = cameras_from_rays(case.given("ray"), case.given("ray_conf"), case.size())
+    case.check_outputs(
+        {
+            "focal_normalised": ours.focal, "principal_normalised": ours.principal,
+            "extrinsics": ours.camera_from_world, "intrinsics": ours.K,
+        }
+    )  # fmt: skip
+
+
 RUNNERS = {
     "da3_forward": forward,
     "dual_dpt": dual_dpt,
@@ -132,4 +179,8 @@ RUNNERS = {
     "reference_view": reference_views,
     "pose_encoding": pose_encoding,
     "preprocess": preprocess,
+    "camera_encoder": camera_encoder,
+    "normalise_poses": normalised_poses,
+    "align_poses": aligned_poses,
+    "ray_pose": ray_pose,
 }
