@@ -9,7 +9,7 @@ import torch
 from recon3d.errors import InputError
 from recon3d.models.da3.answer import answer, geometry
 from recon3d.models.da3.config import CameraDecoderConfig, CameraEncoderConfig, Da3Config, HeadConfig
-from recon3d.models.da3.network import Da3
+from recon3d.models.da3.network import Da3, Wanted
 from recon3d.models.da3.preprocessing import Method, preprocessed
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
 from recon3d.models.loading import low_precision_names
@@ -66,7 +66,7 @@ def test_a_photo_too_narrow_for_a_patch_is_refused_by_number():
 
 
 def test_depth_does_not_depend_on_how_many_views_the_head_takes_at_a_time():
-    at_once, one_by_one = (network()(images(3), rays=True, chunk=chunk) for chunk in (8, 1))
+    at_once, one_by_one = (network()(images(3), wanted=Wanted(rays=True, chunk=chunk)) for chunk in (8, 1))
     for name in ("depth", "depth_confidence", "rays", "ray_confidence"):
         assert torch.allclose(getattr(at_once, name), getattr(one_by_one, name), rtol=1e-4, atol=1e-5)
 

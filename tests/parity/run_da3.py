@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
 
 from recon3d.models.config import configured
-from recon3d.models.da3.backbone import Backbone, Embedding
+from recon3d.models.da3.backbone import Backbone, Embedding, Encoded
 from recon3d.models.da3.cameras import CameraDecoder, CameraEncoder, cameras_from_encoding, encoding_from_cameras
-from recon3d.models.da3.config import CameraEncoderConfig, Da3Config, HeadConfig
+from recon3d.models.da3.config import CameraEncoderConfig, Da3Config, HeadConfig, NestedConfig
 from recon3d.models.da3.dense_heads import DualHead
 from recon3d.models.da3.known_cameras import align_poses, normalise_poses, square
-from recon3d.models.da3.network import Da3
+from recon3d.models.da3.mono import Da3Mono
+from recon3d.models.da3.nested import Da3Nested
+from recon3d.models.da3.network import Da3, Wanted
 from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.da3.published import LAYOUT
 from recon3d.models.da3.ray_pose import cameras_from_rays
@@ -39,14 +43,19 @@ def grid(case: Case) -> tuple[int, int]:
     return height // PATCH, width // PATCH
 
 
-def check_middle(case: Case, backbone: Backbone, encoded) -> None:
+def check_middle(case: Case, ours: Mapping[str, object]) -> None:
+    """The tensors on the way that the case has."""
+    for name in [n for n in ours if f"mid.{n}" in case.tensors]:
+        case.check(f"mid.{name}", ours[name])
+
+
+def middle_of(case: Case, backbone: Backbone, encoded: Encoded) -> dict[str, object]:
     images = case.given("images")
     embedded = backbone.embed(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-    middle = {"embedded": embedded, "camera_token": encoded.camera_tokens, "reference_view": encoded.reference}
-    middle |= {f"patch_{i}": x for i, x in zip(backbone.config.layers, encoded.patches, strict=True)}
-    for name, ours in middle.items():
-        if f"mid.{name}" in case.tensors:
-            case.check(f"mid.{name}", ours)
+    patches = {f"patch_{i}": x for i, x in zip(backbone.config.layers, encoded.patches, strict=True)}
+    return {
+        "embedded": embedded, "camera_token": encoded.camera_tokens, "reference_view": encoded.reference, **patches
+    }  # fmt: skip
 
 
 def known_cameras(case: Case) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -56,9 +65,12 @@ def known_cameras(case: Case) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 def forward(case: Case) -> None:
     network = filled(on_meta(lambda: Da3(config_of(case))), case.weights, LAYOUT, case.name)
-    encoded = network.encode(case.given("images"), known_cameras(case))
-    check_middle(case, network.backbone, encoded)
-    ours = network.read(encoded, rays=True)
+    images, known = case.given("images"), known_cameras(case)
+    encoded = network.encode(images, known)
+    check_middle(case, middle_of(case, network.backbone, encoded))
+    if known is not None:
+        check_middle(case, {"camera_condition": network.condition(*known, (images.shape[-2], images.shape[-1]))})
+    ours = network.read(encoded, Wanted(rays=True))
     features = ours.features
     if encoded.reference is not None:  # the reference leaves these in the order that its blocks see
         order = order_of(encoded.reference, ours.depth.shape[1])
@@ -72,14 +84,37 @@ def forward(case: Case) -> None:
     )  # fmt: skip
 
 
+def mono(case: Case) -> None:
+    network = filled(on_meta(lambda: Da3Mono(config_of(case))), case.weights, LAYOUT, case.name)
+    check_middle(case, middle_of(case, network.backbone, network.backbone(case.given("images"))))
+    ours = network(case.given("images"))
+    check_middle(case, {"depth_raw": ours.depth_raw})
+    case.check_outputs({"depth": ours.depth, "sky": ours.sky})
+
+
+def nested_pair(case: Case) -> None:
+    config = configured(NestedConfig, case.config, case.name)
+    network = filled(on_meta(lambda: Da3Nested(config)), case.weights, LAYOUT, case.name)
+    ours = network(case.given("images"), known_cameras(case))
+    plain, metric = ours.plain, ours.mono
+    middle = {"depth": plain.depth, "depth_conf": plain.depth_confidence, "extrinsics": plain.camera_from_world}
+    check_middle(case, {**middle, "metric_depth": metric.depth, "sky": metric.sky})
+    case.check_outputs(
+        {
+            "depth": ours.metric.depth, "depth_conf": ours.metric.depth_confidence, "intrinsics": ours.metric.K,
+            "extrinsics": ours.metric.camera_from_world, "scale_factor": ours.scale[None],
+        }
+    )  # fmt: skip
+
+
 def dual_dpt(case: Case) -> None:
     sizes = configured(HeadConfig, case.config["head"], case.name)
     head = part(case, lambda: DualHead(case.config["dim"], PATCH, sizes), "head")
     layers = [case.given(f"layer_{j}") for j in range(4)]
     height, width = case.size()
     levels = head.pyramid([x[0, :1] for x in layers], grid(case), width / height)
-    case.check("mid.fused_depth_first_view", head.output_conv1(head.fusion(levels)))
-    case.check("mid.fused_ray_first_view", head.ray_conv1(head.ray_fusion(levels)))
+    fused = head.output_conv1(head.fusion(levels)), head.ray_conv1(head.ray_fusion(levels))
+    check_middle(case, {"fused_depth_first_view": fused[0], "fused_ray_first_view": fused[1]})
     depth, depth_confidence, rays, ray_confidence = head(layers, grid(case), rays=True)
     case.check_outputs({"depth": depth, "depth_conf": depth_confidence, "ray": rays, "ray_conf": ray_confidence})
 
@@ -132,7 +167,7 @@ def camera_encoder(case: Case) -> None:
     encoder = part(case, lambda: CameraEncoder(case.config["embed_dim"], sizes), "cam_enc")
     given = case.given("extrinsics")[..., :3, :]
     encoding = encoding_from_cameras(given, case.given("intrinsics"), case.size())
-    case.check("mid.pose_enc", encoding)
+    check_middle(case, {"pose_enc": encoding})
     case.check_outputs({"tokens": encoder(encoding)})
 
 
@@ -149,8 +184,7 @@ def aligned_poses(case: Case) -> None:
         return
     ours = align_poses(*given)
     similarity = ours.predicted_from_given
-    case.check("mid.rotation", similarity.rotation)
-    case.check("mid.translation", similarity.translation)
+    check_middle(case, {"rotation": similarity.rotation, "translation": similarity.translation})
     # The reference gives the given cameras as [N, 3, 4], moved ones as [N, 4, 4]; and K as it was given.
     cameras = ours.camera_from_world if keep_scale else square(ours.camera_from_world)
     case.check_outputs(
@@ -173,6 +207,8 @@ def ray_pose(case: Case) -> None:
 
 RUNNERS = {
     "da3_forward": forward,
+    "da3_mono": mono,
+    "da3_nested": nested_pair,
     "dual_dpt": dual_dpt,
     "camera_decoder": camera_decoder,
     "patch_embed": patch_embed,

@@ -1,4 +1,4 @@
-"""Photos to cameras and depth by Depth Anything 3."""
+"""Photos to cameras and depth by Depth Anything 3, and to depth in metres by its metric network."""
 
 from __future__ import annotations
 
@@ -7,33 +7,49 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recon3d.core.geometry import Geometry
-from recon3d.models.da3.network import Da3
+from recon3d.models.da3.mono import SKY, Da3Mono, metres
+from recon3d.models.da3.nested import Da3Nested
+from recon3d.models.da3.network import Da3, Wanted
 from recon3d.models.da3.preprocessing import SIZE, preprocessed
-from recon3d.models.da3.ray_pose import cameras_from_rays
 from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.vit import normalised
 
+PATCH = 14  # of every published size
 
-def answer(network: Da3, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
-    """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame, its scale arbitrary."""
-    pictures = preprocessed(photos, size=how.size or SIZE, patch=network.config.patch_size)
+
+def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+    """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame."""
+    pictures = preprocessed(photos, size=how.size or SIZE, patch=PATCH)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
 
 
 @torch.inference_mode()
 def geometry(
-    network: Da3, pictures: NetworkPictures, how: Pass, cameras_of_rays: bool = False, seed: int = 0
+    network: Da3 | Da3Nested, pictures: NetworkPictures, how: Pass, cameras_of_rays: bool = False, seed: int = 0
 ) -> Geometry:
-    """Cameras, depth and confidence in the pictures' pixels, by one pass over all views.
+    """Cameras, depth and confidence in the pictures' pixels, by one pass over all views; in metres by the nested network.
 
-    `cameras_of_rays`: cameras from the rays (ray_pose, by samples that `seed` decides), not from the camera decoder.
+    `cameras_of_rays`: cameras from the rays, by samples that `seed` decides, not from the camera decoder.
     """
+    wanted = Wanted(cameras_of_rays=cameras_of_rays, seed=seed, chunk=how.chunk)
     images = normalised(pictures.images)[None].to(how.device)
-    found = network(images, rays=cameras_of_rays, chunk=how.chunk)
-    camera_from_world, K = found.camera_from_world[0], found.K[0]
-    if found.rays is not None and found.ray_confidence is not None:
-        cameras = cameras_from_rays(found.rays, found.ray_confidence, pictures.size, seed)
-        camera_from_world, K = cameras.camera_from_world[0], cameras.K[0]
-    return geometry_in_network(camera_from_world, K, found.depth[0], found.depth_confidence[0], "da3")
+    if isinstance(network, Da3Nested):
+        found, scale = network(images, wanted=wanted).metric, "metres"
+    else:
+        found, scale = network(images, wanted=wanted), "arbitrary"
+    return geometry_in_network(
+        found.camera_from_world[0], found.K[0], found.depth[0], found.depth_confidence[0], "da3", scale
+    )
+
+
+@torch.inference_mode()
+def metric_depth(
+    network: Da3Mono, pictures: NetworkPictures, K: Annotated[Tensor, "N 3 3"], how: Pass
+) -> tuple[Annotated[Tensor, "N H W"], Annotated[Tensor, "N H W"]]:
+    """z in metres by the metric network for views with K in the pictures' pixels, and where it is known: not in the sky."""
+    found = network(normalised(pictures.images)[None].to(how.device), how.chunk)
+    depth = metres(found.depth_raw[0], K.to(found.depth_raw))
+    return depth.cpu(), (found.sky[0] < SKY).cpu()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
@@ -11,6 +11,20 @@ from recon3d.models.da3.backbone import Backbone, Encoded
 from recon3d.models.da3.cameras import CameraDecoder, CameraEncoder, cameras_from_encoding, encoding_from_cameras
 from recon3d.models.da3.config import Da3Config
 from recon3d.models.da3.dense_heads import VIEWS_AT_A_TIME, DualHead
+from recon3d.models.da3.ray_pose import cameras_from_rays
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a pass is asked for besides depth and cameras, and how its heads run."""
+
+    rays: bool = False
+    cameras_of_rays: bool = False  # cameras from the rays (ray_pose), not from the camera decoder
+    seed: int = 0  # of the samples that cameras of rays are found by
+    chunk: int = VIEWS_AT_A_TIME  # views at a time in the dense heads
+
+
+DEPTH_AND_CAMERAS = Wanted()
 
 
 @dataclass(frozen=True)
@@ -19,7 +33,7 @@ class Prediction:
 
     depth: Tensor  # [B, S, H, W], z
     depth_confidence: Tensor  # [B, S, H, W], from 1
-    pose_encodings: Tensor  # [B, S, 9], world_from_camera
+    pose_encodings: Tensor  # [B, S, 9], world_from_camera, of the camera decoder
     camera_from_world: Tensor  # [B, S, 3, 4]
     K: Tensor  # [B, S, 3, 3], pixels of the images
     rays: Tensor | None = None  # [B, S, 8h, 8w, 6]: direction, origin, in the world
@@ -41,15 +55,14 @@ class Da3(nn.Module):
         self.cam_enc = CameraEncoder(config.embed_dim, config.cam_enc) if config.cam_enc else None
 
     def forward(
-        self, images: Tensor, known: tuple[Tensor, Tensor] | None = None, rays: bool = False,
-        chunk: int = VIEWS_AT_A_TIME,
-    ) -> Prediction:  # fmt: skip
+        self, images: Tensor, known: tuple[Tensor, Tensor] | None = None, wanted: Wanted = DEPTH_AND_CAMERAS
+    ) -> Prediction:
         """Normalised images [B, S, 3, H, W], sides multiples of the patch -> what the heads make of them.
 
         `known`: camera_from_world [B, S, 4, 4], normalised (known_cameras.normalise_poses), and K [B, S, 3, 3]; cameras are
-        predicted all the same. `chunk`: views at a time in the dense heads.
+        predicted all the same.
         """
-        return self.read(self.encode(images, known), rays, chunk)
+        return self.read(self.encode(images, known), wanted)
 
     def encode(self, images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Encoded:
         if known is None:
@@ -62,9 +75,15 @@ class Da3(nn.Module):
             raise ValueError("this network takes no known cameras: its configuration has no cam_enc")
         return self.cam_enc(encoding_from_cameras(camera_from_world[..., :3, :], K, size))
 
-    def read(self, encoded: Encoded, rays: bool, chunk: int = VIEWS_AT_A_TIME) -> Prediction:
+    def read(self, encoded: Encoded, wanted: Wanted = DEPTH_AND_CAMERAS) -> Prediction:
         """What the heads make of the backbone's layers."""
-        depth, confidence, *more = self.head(encoded.patches, encoded.grid, rays, chunk)
+        rays = wanted.rays or wanted.cameras_of_rays
+        depth, confidence, *more = self.head(encoded.patches, encoded.grid, rays, wanted.chunk)
+        size = (depth.shape[-2], depth.shape[-1])
         encodings = self.cam_dec(encoded.camera_tokens)
-        cameras = cameras_from_encoding(encodings, (depth.shape[-2], depth.shape[-1]))
-        return Prediction(depth, confidence, encodings, *cameras, *more, features=encoded.features)
+        cameras = cameras_from_encoding(encodings, size)
+        found = Prediction(depth, confidence, encodings, *cameras, *more, features=encoded.features)
+        if not wanted.cameras_of_rays:
+            return found
+        of_rays = cameras_from_rays(more[0], more[1], size, wanted.seed)
+        return replace(found, camera_from_world=of_rays.camera_from_world, K=of_rays.K)
