@@ -9,6 +9,8 @@ import pytest
 from torch import nn
 
 from recon3d.models.da3.config import CONFIGS as DA3
+from recon3d.models.da3.mono import Da3Mono
+from recon3d.models.da3.nested import Da3Nested
 from recon3d.models.da3.network import Da3
 from recon3d.models.da3.published import LAYOUT as DA3_LAYOUT
 from recon3d.models.dust3r.config import DUST3R_224_LINEAR, DUST3R_512_DPT, DUST3R_512_LINEAR, MAST3R_512
@@ -37,6 +39,10 @@ PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
     "da3/da3-small": (lambda: Da3(DA3["da3-small"]), DA3_LAYOUT, 48),
     "da3/da3-base": (lambda: Da3(DA3["da3-base"]), DA3_LAYOUT, 48),
     "da3/da3-large": (lambda: Da3(DA3["da3-large"]), DA3_LAYOUT, 48),
+    "da3/da3-giant": (lambda: Da3(DA3["da3-giant"]), DA3_LAYOUT, 48),
+    "da3/da3metric-large": (lambda: Da3Mono(DA3["da3-metric"]), DA3_LAYOUT, 0),
+    "da3/da3mono-large": (lambda: Da3Mono(DA3["da3-mono"]), DA3_LAYOUT, 0),
+    "da3/da3nested-giant-large": (lambda: Da3Nested(DA3["da3-nested"]), DA3_LAYOUT, 48),
 }
 
 

@@ -70,18 +70,24 @@ def forward(case: Case) -> None:
     check_middle(case, middle_of(case, network.backbone, encoded))
     if known is not None:
         check_middle(case, {"camera_condition": network.condition(*known, (images.shape[-2], images.shape[-1]))})
-    ours = network.read(encoded, Wanted(rays=True))
+    ours = network(images, known, Wanted(rays=True, gaussians=network.gs_head is not None))
     features = ours.features
     if encoded.reference is not None:  # the reference leaves these in the order that its blocks see
         order = order_of(encoded.reference, ours.depth.shape[1])
-        features = {i: reordered(x, order) for i, x in features.items()}
-    case.check_outputs(
-        {
-            "depth": ours.depth, "depth_conf": ours.depth_confidence, "ray": ours.rays, "ray_conf": ours.ray_confidence,
-            "pose_enc": ours.pose_encodings, "extrinsics": ours.camera_from_world, "intrinsics": ours.K,
-            **{f"feature_{i}": x for i, x in features.items()},
-        }
-    )  # fmt: skip
+        start = network.config.alt_start - 1
+        features = {i: reordered(x, order) if i >= start else x for i, x in features.items()}
+    outputs = {
+        "depth": ours.depth, "depth_conf": ours.depth_confidence, "ray": ours.rays, "ray_conf": ours.ray_confidence,
+        "pose_enc": ours.pose_encodings, "extrinsics": ours.camera_from_world, "intrinsics": ours.K,
+        **{f"feature_{i}": x for i, x in features.items()},
+    }  # fmt: skip
+    if ours.gaussians is not None:
+        g = ours.gaussians
+        outputs |= {
+            "gs_means": g.means, "gs_scales": g.scales, "gs_rotations": g.quats, "gs_opacities": g.opacities,
+            "gs_harmonics": g.harmonics,
+        }  # fmt: skip
+    case.check_outputs(outputs)
 
 
 def mono(case: Case) -> None:

@@ -1,23 +1,25 @@
-"""Photos to cameras and depth by Depth Anything 3, and to depth in metres by its metric network."""
+"""Photos to cameras and depth by Depth Anything 3, to Gaussians by its giant, to depth in metres by its metric network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.models.da3.mono import SKY, Da3Mono, metres
 from recon3d.models.da3.nested import Da3Nested
-from recon3d.models.da3.network import Da3, Wanted
+from recon3d.models.da3.network import Da3, Prediction, Wanted
 from recon3d.models.da3.preprocessing import SIZE, preprocessed
 from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.vit import normalised
 
 PATCH = 14  # of every published size
+BORDER = 8 / 256  # of the height and of the width, whose Gaussians the published code leaves out of its files
 
 
 def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
@@ -37,12 +39,31 @@ def geometry(
     wanted = Wanted(cameras_of_rays=cameras_of_rays, seed=seed, chunk=how.chunk)
     images = normalised(pictures.images)[None].to(how.device)
     if isinstance(network, Da3Nested):
-        found, scale = network(images, wanted=wanted).metric, "metres"
-    else:
-        found, scale = network(images, wanted=wanted), "arbitrary"
-    return geometry_in_network(
-        found.camera_from_world[0], found.K[0], found.depth[0], found.depth_confidence[0], "da3", scale
-    )
+        return geometry_of(network(images, wanted=wanted).metric, "metres")
+    return geometry_of(network(images, wanted=wanted))
+
+
+def geometry_of(found: Prediction, scale: Literal["arbitrary", "metres"] = "arbitrary") -> Geometry:
+    """Of the only scene of a pass."""
+    cameras, depth = (found.camera_from_world[0], found.K[0]), found.depth[0]
+    return geometry_in_network(*cameras, depth, found.depth_confidence[0], "da3", scale)
+
+
+@torch.inference_mode()
+def geometry_and_gaussians(network: Da3, pictures: NetworkPictures, how: Pass) -> tuple[Geometry, Gaussians]:
+    """The same with a Gaussian for each pixel that is not at a border, where the network's are poor; in one world."""
+    found = network(normalised(pictures.images)[None].to(how.device), wanted=Wanted(gaussians=True, chunk=how.chunk))
+    assert found.gaussians is not None
+    g = found.gaussians
+    height, width = pictures.size
+    rows, columns = int(BORDER * height), int(BORDER * width)
+    inside = torch.zeros(len(pictures), height, width, dtype=torch.bool, device=g.means.device)
+    inside[:, rows : height - rows, columns : width - columns] = True
+    kept = inside.flatten() & (g.scales[0] > 0).all(
+        -1
+    )  # a depth that its correction made negative lies behind the camera
+    parts = (x[0][kept].cpu() for x in (g.means, g.quats, g.scales, g.opacities, g.harmonics.transpose(2, 3)))
+    return geometry_of(found), Gaussians(*parts)
 
 
 @torch.inference_mode()

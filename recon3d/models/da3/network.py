@@ -11,6 +11,7 @@ from recon3d.models.da3.backbone import Backbone, Encoded
 from recon3d.models.da3.cameras import CameraDecoder, CameraEncoder, cameras_from_encoding, encoding_from_cameras
 from recon3d.models.da3.config import Da3Config
 from recon3d.models.da3.dense_heads import VIEWS_AT_A_TIME, DualHead
+from recon3d.models.da3.gaussians import GaussianHead, PixelGaussians, pixel_gaussians
 from recon3d.models.da3.ray_pose import cameras_from_rays
 
 
@@ -19,6 +20,7 @@ class Wanted:
     """What a pass is asked for besides depth and cameras, and how its heads run."""
 
     rays: bool = False
+    gaussians: bool = False
     cameras_of_rays: bool = False  # cameras from the rays (ray_pose), not from the camera decoder
     seed: int = 0  # of the samples that cameras of rays are found by
     chunk: int = VIEWS_AT_A_TIME  # views at a time in the dense heads
@@ -38,6 +40,7 @@ class Prediction:
     K: Tensor  # [B, S, 3, 3], pixels of the images
     rays: Tensor | None = None  # [B, S, 8h, 8w, 6]: direction, origin, in the world
     ray_confidence: Tensor | None = None  # [B, S, 8h, 8w], from 1
+    gaussians: PixelGaussians | None = None
     features: Mapping[int, Tensor] = field(default_factory=dict)  # of the config's export_layers, [B, S, h, w, C]
 
 
@@ -53,6 +56,9 @@ class Da3(nn.Module):
         self.head = DualHead(config.head_dim, config.patch_size, config.head)
         self.cam_dec = CameraDecoder(config.head_dim)
         self.cam_enc = CameraEncoder(config.embed_dim, config.cam_enc) if config.cam_enc else None
+        self.gs_head = (
+            GaussianHead(config.head_dim, config.patch_size, config.head, config.gs_head) if config.gs_head else None
+        )
 
     def forward(
         self, images: Tensor, known: tuple[Tensor, Tensor] | None = None, wanted: Wanted = DEPTH_AND_CAMERAS
@@ -62,7 +68,11 @@ class Da3(nn.Module):
         `known`: camera_from_world [B, S, 4, 4], normalised (known_cameras.normalise_poses), and K [B, S, 3, 3]; cameras are
         predicted all the same.
         """
-        return self.read(self.encode(images, known), wanted)
+        encoded = self.encode(images, known)
+        found = self.read(encoded, wanted)
+        if not wanted.gaussians:
+            return found
+        return replace(found, gaussians=self.gaussians(encoded, images, found, known, wanted.chunk))
 
     def encode(self, images: Tensor, known: tuple[Tensor, Tensor] | None = None) -> Encoded:
         if known is None:
@@ -87,3 +97,13 @@ class Da3(nn.Module):
             return found
         of_rays = cameras_from_rays(more[0], more[1], size, wanted.seed)
         return replace(found, camera_from_world=of_rays.camera_from_world, K=of_rays.K)
+
+    def gaussians(
+        self, encoded: Encoded, images: Tensor, found: Prediction, known: tuple[Tensor, Tensor] | None, chunk: int
+    ) -> PixelGaussians:
+        """Gaussians of the predicted depth and cameras."""
+        if self.gs_head is None:
+            raise ValueError("this network gives no Gaussians: its configuration has no gs_head")
+        raw = self.gs_head(encoded.patches, images, encoded.grid, chunk)
+        cameras = None if known is None else known[0]
+        return pixel_gaussians(raw, found.depth, found.camera_from_world, found.K, self.gs_head.config, cameras)
