@@ -5,7 +5,7 @@ import torch
 
 from recon3d.core.similarity import Similarity
 from recon3d.models.da3.known_cameras import align_poses, centers, normalise_poses, square
-from recon3d.models.da3.ray_pose import cameras_from_rays
+from recon3d.models.da3.ray_cameras import cameras_from_rays
 from recon3d.models.pose_encoding import inverse_of, rotation_from_xyzw
 
 

@@ -59,9 +59,8 @@ def geometry_and_gaussians(network: Da3, pictures: NetworkPictures, how: Pass) -
     rows, columns = int(BORDER * height), int(BORDER * width)
     inside = torch.zeros(len(pictures), height, width, dtype=torch.bool, device=g.means.device)
     inside[:, rows : height - rows, columns : width - columns] = True
-    kept = inside.flatten() & (g.scales[0] > 0).all(
-        -1
-    )  # a depth that its correction made negative lies behind the camera
+    in_front = (g.scales[0] > 0).all(-1)  # not so where the correction of a depth made it negative
+    kept = inside.flatten() & in_front
     parts = (x[0][kept].cpu() for x in (g.means, g.quats, g.scales, g.opacities, g.harmonics.transpose(2, 3)))
     return geometry_of(found), Gaussians(*parts)
 

@@ -125,7 +125,7 @@ def harmonics_in_world(
     in_camera = harmonics.unflatten(-1, (3, -1))
     degree = round(in_camera.shape[-1] ** 0.5) - 1
     weights = [1.0] + [BAND * STEP**band for band in range(1, degree + 1) for _ in range(2 * band + 1)]
-    rotations = world_from_camera[..., :3].flatten(0, 1).double().cpu().numpy()
+    rotations = world_from_camera[..., :3].flatten(0, 1).cpu().double().numpy()
     turns = torch.stack([torch.from_numpy(turning(rotation, degree)) for rotation in rotations])
     turns = (turns * torch.tensor(weights, dtype=turns.dtype)).to(harmonics).unflatten(0, harmonics.shape[:2])
     return torch.einsum("bsij,bshwcj->bshwci", turns, in_camera)
@@ -134,7 +134,7 @@ def harmonics_in_world(
 def scale_to(predicted: Annotated[Tensor, "B S 3 4"], known: Annotated[Tensor, "B S 4 4"]) -> Annotated[Tensor, "B"]:
     """The scale of the similarity from predicted to known camera centres; 1 where these leave it undecided."""
     scales = []
-    for ours, theirs in zip(centers(predicted).double().cpu(), centers(known[..., :3, :]).double().cpu(), strict=True):
+    for ours, theirs in zip(centers(predicted).cpu().double(), centers(known[..., :3, :]).cpu().double(), strict=True):
         try:
             scales.append(fit_points(ours, theirs).scale.clamp(*SCALE_LIMITS))
         except ValueError:  # fewer than three views, or all on a line

@@ -61,13 +61,13 @@ def align_poses(
     `keep_scale`: the given cameras, and depth at their scale. Otherwise the given cameras moved to the network's world, and
     depth as it is. Raises ValueError for fewer than three cameras, centres on a line, or values that are not finite.
     """
-    source, target = centers(given[:, :3].double().cpu()), centers(predicted.double().cpu())
+    source, target = centers(given[:, :3].cpu().double()), centers(predicted.cpu().double())
     if not (torch.isfinite(source).all() and torch.isfinite(target).all()):
         raise ValueError("da3: camera centres are not finite, and nothing can be aligned by them")
     similarity = fit_robustly(source, target) if len(source) >= VIEWS_FOR_SAMPLES else fit_points(source, target)
     if keep_scale:
         return Aligned(similarity, given[:, :3], depth / float(similarity.scale))
-    world_from_camera = inverse_of(given[:, :3].double().cpu())
+    world_from_camera = inverse_of(given[:, :3].cpu().double())
     rotation = similarity.rotation @ world_from_camera[..., :3]
     moved = inverse_of(torch.cat((rotation, similarity.apply(source)[..., None]), -1))
     return Aligned(similarity, moved.to(given), depth)

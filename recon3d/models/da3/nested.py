@@ -52,7 +52,7 @@ def metric_scale(plain: Prediction, mono: MonoPrediction) -> Tensor:
     in_metres = metres(mono.depth, plain.K)
     confident = plain.depth_confidence >= quantile(plain.depth_confidence[ground], 0.5)
     used = confident & ground & (in_metres > LEAST_METRES) & (plain.depth > LEAST_DEPTH)
-    known, measured = in_metres[used].double(), plain.depth[used].double()
+    known, measured = in_metres[used].cpu().double(), plain.depth[used].cpu().double()
     return ((known * measured).sum() / measured.square().sum().clamp_min(1e-12)).to(plain.depth)
 
 

@@ -12,7 +12,7 @@ from recon3d.models.da3.cameras import CameraDecoder, CameraEncoder, cameras_fro
 from recon3d.models.da3.config import Da3Config
 from recon3d.models.da3.dense_heads import VIEWS_AT_A_TIME, DualHead
 from recon3d.models.da3.gaussians import GaussianHead, PixelGaussians, pixel_gaussians
-from recon3d.models.da3.ray_pose import cameras_from_rays
+from recon3d.models.da3.ray_cameras import cameras_from_rays
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Wanted:
 
     rays: bool = False
     gaussians: bool = False
-    cameras_of_rays: bool = False  # cameras from the rays (ray_pose), not from the camera decoder
+    cameras_of_rays: bool = False  # cameras from the rays (ray_cameras), not from the camera decoder
     seed: int = 0  # of the samples that cameras of rays are found by
     chunk: int = VIEWS_AT_A_TIME  # views at a time in the dense heads
 

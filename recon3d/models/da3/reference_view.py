@@ -16,7 +16,7 @@ def reference_view(tokens: Annotated[Tensor, "B S C"], strategy: ReferenceView) 
 
     "saddle_balanced" takes the view that is most nearly in the middle of its scene in three ways: likeness to the others,
     length of its token, spread of its channels. "saddle_sim_range" takes the widest range of likenesses. Source: the
-    published network; the paper (Lin et al. 2025, arXiv 2511.10647) does not tell.
+    published network (Lin et al. 2025, arXiv 2511.10647).
     """
     scenes, views = tokens.shape[:2]
     if strategy in ("first", "middle"):
