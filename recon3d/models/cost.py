@@ -24,7 +24,7 @@ class Cost:
 
     def bytes(self, views: int, size: int, aspect: float, chunk: int, number: int) -> int:
         """At `size` pixels for the width, views of width/height `aspect`, `number` bytes a value in linear layers."""
-        height = size / aspect
+        height = min(size / aspect, size)  # portraits are cropped to a square, or have their height at `size`
         together = min(views, self.at_once or views)
         in_view = self.special_tokens + (size / self.patch) * (height / self.patch)
         tokens = together * in_view

@@ -86,13 +86,14 @@ def geometry_in_network(
 ) -> Geometry:  # fmt: skip
     """The answer of one pass, in the pixels of the network's pictures (stacked, or of different sizes); raw confidences
     become ranks."""
-    maps = tuple(of_view.float().cpu() for of_view in depth)
-    square = torch.eye(4, dtype=torch.float64).repeat(len(maps), 1, 1)
-    square[:, :3] = camera_from_world.double().cpu()
-    sizes = torch.tensor([list(of_view.shape) for of_view in maps])
-    cameras = Cameras(square, K.double().cpu(), sizes, torch.arange(len(maps)))
-    none = torch.zeros(0, 3, dtype=torch.float64)
-    return Geometry(
-        cameras, none, none.to(torch.uint8), none[:, 0], depth=maps, confidence=ranked(confidence), scale=scale,
-        scale_source="the network" if scale == "metres" else "", source=source,
-    )  # fmt: skip
+    with torch.inference_mode(False):  # what refinement derives by must not be of inference mode
+        maps = tuple(of_view.to("cpu", torch.float32, copy=True) for of_view in depth)
+        square = torch.eye(4, dtype=torch.float64).repeat(len(maps), 1, 1)
+        square[:, :3] = camera_from_world.to("cpu", torch.float64, copy=True)
+        sizes = torch.tensor([list(of_view.shape) for of_view in maps])
+        cameras = Cameras(square, K.to("cpu", torch.float64, copy=True), sizes, torch.arange(len(maps)))
+        none = torch.zeros(0, 3, dtype=torch.float64)
+        return Geometry(
+            cameras, none, none.to(torch.uint8), none[:, 0], depth=maps, confidence=ranked(confidence), scale=scale,
+            scale_source="the network" if scale == "metres" else "", source=source,
+        )  # fmt: skip

@@ -37,6 +37,11 @@ class Row:
         return getattr(importlib.import_module(module), name)
 
 
+def network(weights: str, licence: str, about: str, commercial: bool = True) -> Row:
+    """A row of a network that is run by its published weights, or by others of its kind."""
+    return Row("recon3d.pipeline.sources:network", licence, about, "torch", weights, commercial)
+
+
 @dataclass(frozen=True)
 class Quality:
     """What --quality sets where it was not given."""
@@ -46,9 +51,10 @@ class Quality:
     max_gaussians: int
 
 
+LINGBOT_LICENCE = "Apache-2.0 by the README of its code; its page on the hub states none"
+
 # `auto` is the first row whose why_not() is None and whose licence allows commercial use (--allow-noncommercial: any).
 # The rows of networks stand after COLMAP, which needs no weights, so auto never loads them by itself.
-NETWORK = "recon3d.pipeline.sources:network"
 GEOMETRY = {
     "colmap": Row(
         "recon3d.pipeline.sources:colmap",
@@ -56,21 +62,17 @@ GEOMETRY = {
         about="structure from motion; needs overlap",
         needs="pycolmap",
     ),
-    "vggt-1b": Row(
-        NETWORK,
-        licence="CC-BY-NC-4.0",
-        about="any views, little overlap too; a GPU is advised",
-        needs="torch",
-        weights="vggt-1b",
-        commercial=False,
-    ),
-    "vggt-1b-commercial": Row(
-        NETWORK,
-        licence="VGGT License v1",
-        about="the same network with weights for commercial use, given out on request",
-        needs="torch",
-        weights="vggt-1b-commercial",
-    ),
+    "da3-small": network("da3-small", "Apache-2.0", "any views, little overlap too; quick on a CPU"),
+    "da3-base": network("da3-base", "Apache-2.0", "any views, little overlap too; good on a CPU"),
+    "da3-large": network("da3-large", "CC-BY-NC-4.0", "any views, little overlap too", commercial=False),
+    "da3-giant": network("da3-giant", "CC-BY-NC-4.0", "any views, little overlap too; wants a GPU", commercial=False),
+    "vggt-1b": network("vggt-1b", "CC-BY-NC-4.0", "any views, little overlap too; wants a GPU", commercial=False),
+    "vggt-1b-commercial": network("vggt-1b-commercial", "VGGT License v1", "the same network; weights given on request"),
+    "lingbot-map": network("lingbot-map", LINGBOT_LICENCE, "long videos, frame by frame"),
+    "stream-vggt": network("stream-vggt", "CC-BY-NC-SA-4.0", "videos, frame by frame", commercial=False),
+    "dust3r-224": network("dust3r-224", "CC-BY-NC-SA-4.0", "pairs of small pictures, aligned", commercial=False),
+    "dust3r-512": network("dust3r-512", "CC-BY-NC-SA-4.0", "pairs, aligned", commercial=False),
+    "mast3r-512": network("mast3r-512", "CC-BY-NC-SA-4.0", "pairs, aligned, in metres", commercial=False),
 }
 
 SPLATS = {

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
+from recon3d.models.cost import Cost
+from recon3d.models.da3.config import Da3Config
 from recon3d.models.da3.mono import SKY, Da3Mono, metres
 from recon3d.models.da3.nested import Da3Nested
 from recon3d.models.da3.network import Da3, Prediction, Wanted
@@ -26,6 +28,12 @@ def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w
     """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame."""
     pictures = preprocessed(photos, size=how.size or SIZE, patch=PATCH)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+
+
+def cost(config: Da3Config, parameters: int) -> Cost:
+    """What a pass takes: the layers that the head reads are kept."""
+    head, kept = config.head, config.head_dim * len(config.layers)
+    return Cost(parameters, config.patch_size, config.embed_dim, 1, kept, head.features, SIZE)
 
 
 @torch.inference_mode()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from recon3d.errors import InputError
+from recon3d.models.config import configured
 
 ReferenceView = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
 NEVER = -1  # where a layer index says from where on something is done
@@ -109,3 +113,25 @@ CONFIGS: dict[str, Da3Config | NestedConfig] = {
     "da3-mono": MONO_LARGE,
     "da3-nested": NestedConfig(GIANT, METRIC_LARGE),
 }
+
+
+def config_of(content: Any, where: str) -> Da3Config | NestedConfig | None:
+    """The sizes in a config.json: of the hub, which names a published network (`model_name`), or all of them. None where
+    `content` is none. Raises InputError at `where`."""
+    if not isinstance(content, Mapping):
+        return None
+    name = content.get("model_name")
+    if isinstance(name, str):
+        key = PRESETS.get(name)
+        if key is None:
+            raise InputError(where, f"model_name is {name!r}", f"It may be {', '.join(PRESETS)}")
+        return CONFIGS[key]
+    kinds = (("head", Da3Config), ("anyview", NestedConfig))
+    return next((configured(kind, content, where) for word, kind in kinds if word in content), None)
+
+
+# The names of the hub's config.json -> ours.
+PRESETS = {
+    "da3-small": "da3-small", "da3-base": "da3-base", "da3-large": "da3-large", "da3-giant": "da3-giant",
+    "da3metric-large": "da3-metric", "da3mono-large": "da3-mono", "da3nested-giant-large": "da3-nested",
+}  # fmt: skip

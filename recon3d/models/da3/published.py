@@ -1,9 +1,11 @@
-"""How the tensors of DA3's published files are named. Loads no torch."""
+"""Published files of Depth Anything 3, and how their tensors are named. Loads no torch."""
 
 from __future__ import annotations
 
+from recon3d.models.da3.config import CONFIGS
 from recon3d.models.official import Layout
 from recon3d.models.vggt.published import DENSE_HEAD_NAMES
+from recon3d.models.weights import Weights
 
 LAYOUT = Layout(
     renamed=(
@@ -17,3 +19,28 @@ LAYOUT = Layout(
     ),
     dropped=(r"(da3\.)?head\.scratch\.output_conv[12]_aux\.[012]\..*",),  # the three coarser levels of rays
 )
+
+
+def row(key: str, name: str, licence: str, about: str) -> Weights:
+    """Of the networks that give cameras and depth. The 1.1 files are the same networks, trained again after a mistake."""
+    return Weights(
+        "recon3d.models.da3.network:Da3",
+        CONFIGS[key],
+        "recon3d.models.da3.answer:answer",
+        "recon3d.models.da3.answer:cost",
+        LAYOUT,
+        repository=f"depth-anything/{name}",
+        file="model.safetensors",
+        licence=licence,
+        commercial=licence == "Apache-2.0",
+        about=about,
+        read_config="recon3d.models.da3.config:config_of",
+    )
+
+
+WEIGHTS = {
+    "da3-small": row("da3-small", "DA3-SMALL", "Apache-2.0", "cameras and depth; 34 M parameters, for a CPU"),
+    "da3-base": row("da3-base", "DA3-BASE", "Apache-2.0", "cameras and depth; 135 M parameters, for a CPU"),
+    "da3-large": row("da3-large", "DA3-LARGE-1.1", "CC-BY-NC-4.0", "cameras and depth; 411 M parameters"),
+    "da3-giant": row("da3-giant", "DA3-GIANT-1.1", "CC-BY-NC-4.0", "cameras, depth and Gaussians; 1.36 G parameters"),
+}
