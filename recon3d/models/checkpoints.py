@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ from recon3d.models.weights import Weights
 from recon3d.progress import Progress
 
 RANDOM = "random"
+OF_A_RUN = ("calls", "windowed", "image_size", "head")  # may stand in a configuration and says nothing of the network
 SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
@@ -83,6 +85,8 @@ def config_in(file: Path, row: Weights) -> Any:
     if row.read_config is not None:
         told = row.resolve("read_config")(values, str(file))
         return row.config if told is None else told
+    names = {f.name for f in dataclasses.fields(row.config)}
+    values = {name: value for name, value in values.items() if name in names or name not in OF_A_RUN}
     if all(getattr(row.config, name, None) == value for name, value in values.items()):
         return row.config
     return configured(type(row.config), values, str(file))

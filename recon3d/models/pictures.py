@@ -89,9 +89,9 @@ def geometry_in_network(
     with torch.inference_mode(False):  # what refinement derives by must not be of inference mode
         maps = tuple(of_view.to("cpu", torch.float32, copy=True) for of_view in depth)
         square = torch.eye(4, dtype=torch.float64).repeat(len(maps), 1, 1)
-        square[:, :3] = camera_from_world.to("cpu", torch.float64, copy=True)
+        square[:, :3] = camera_from_world.cpu().double()
         sizes = torch.tensor([list(of_view.shape) for of_view in maps])
-        cameras = Cameras(square, K.to("cpu", torch.float64, copy=True), sizes, torch.arange(len(maps)))
+        cameras = Cameras(square, K.cpu().to(torch.float64, copy=True), sizes, torch.arange(len(maps)))
         none = torch.zeros(0, 3, dtype=torch.float64)
         return Geometry(
             cameras, none, none.to(torch.uint8), none[:, 0], depth=maps, confidence=ranked(confidence), scale=scale,
