@@ -26,7 +26,7 @@ from recon3d.pipeline.method import Improvement, Method, run
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.progress import Progress
-from recon3d.reconstruction.pruning import thinned, unmasked
+from recon3d.reconstruction.pruning import brought_near, thinned, unmasked
 from recon3d.reconstruction.refinement import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
 from recon3d.rendering.render import usable_backend
@@ -136,7 +136,8 @@ def refined(
     def make() -> tuple[Gaussians, Geometry, dict[str, Any]]:
         result = refine(views, geometry, gaussians, options, progress)
         facts = {"steps": result.steps, "seconds": round(result.seconds, 3), "interrupted": result.interrupted}
-        return unmasked(views, result.geometry, result.gaussians), result.geometry, facts
+        near = brought_near(result.gaussians, result.geometry.cameras)
+        return unmasked(views, result.geometry, near), result.geometry, facts
 
     if work is None:
         return make()

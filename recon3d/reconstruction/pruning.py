@@ -1,4 +1,4 @@
-"""Gaussians that should not be in the scene: what only masked pixels see."""
+"""Gaussians that should not be in the scene, or not where they are: seen through masks only, too many, too far."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
+
+FARTHER_THAN_MOST = 100.0  # times the median distance: cameras may stand nearly in one place
+FARTHEST = 1000.0  # times the reach of the cameras: half a pixel of parallax for pictures of 500 pixels focal length
 
 
 def unmasked(views: Views, geometry: Geometry, gaussians: Gaussians) -> Gaussians:
@@ -35,6 +39,25 @@ def inside_mask(
     if mask is None:
         return inside
     return inside & mask[row.clamp(0, height - 1), column.clamp(0, width - 1)]
+
+
+def brought_near(gaussians: Gaussians, cameras: Cameras) -> Gaussians:
+    """Those further away than FARTHEST moved towards the cameras and shrunk alike: from there they look the same.
+
+    Refinement moves what shows no parallax without end, and files with a fixed number of bits for the whole scene (SPZ)
+    would then have none left for what is near.
+    """
+    centers = cameras.centers_in_world.to(gaussians.means)
+    middle = centers.mean(0)
+    away = gaussians.means - middle
+    distance = away.norm(dim=1, keepdim=True)
+    reach = float((centers - middle).norm(dim=1).max())
+    limit = max(FARTHEST * reach, FARTHER_THAN_MOST * float(distance.median()))
+    if not (distance > limit).any():
+        return gaussians
+    nearer = (limit / distance).clamp(max=1)
+    moved = torch.where(nearer < 1, middle + nearer * away, gaussians.means)
+    return replace(gaussians, means=moved, scales=gaussians.scales * nearer)
 
 
 def thinned(gaussians: Gaussians, most: int, seed: int) -> Gaussians:
