@@ -74,15 +74,15 @@ def rotary_2d(positions: Tensor, head_width: int, base: float) -> Rotation:
     half = head_width // 2
     exponents = torch.arange(0, half, 2, dtype=torch.float32, device=positions.device) / half
     angles = positions.float()[:, :, None] * base**-exponents  # T 2 m/2
-    angles = torch.cat((angles, angles), -1).flatten(1)  # T d
-    cosines, sines = angles.cos(), angles.sin()
+    cosines = torch.cat((angles.cos(), angles.cos()), -1).flatten(1)  # T d
+    sines = torch.cat((-angles.sin(), angles.sin()), -1).flatten(1)
 
     def rotate(x: Tensor) -> Tensor:
-        a, b = x.unflatten(-1, (2, 2, half // 2)).unbind(-2)
-        partners = torch.stack((-b, a), -2).flatten(-3)
-        return x * cosines + partners * sines
+        partners = x.unflatten(-1, (2, 2, half // 2)).flip(-2).flatten(-3)
+        return torch.addcmul(x * cosines, partners, sines)
 
     return rotate
+
 
 
 def rotary_3d(positions: Tensor, dims: Sequence[int], base: float, device: torch.device | None = None) -> Rotation:

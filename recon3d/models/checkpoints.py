@@ -15,7 +15,7 @@ from torch import nn
 
 from recon3d.errors import InputError, check_exists
 from recon3d.models.config import configured
-from recon3d.models.loading import content_of, filled_from_file, lowered, on_meta
+from recon3d.models.loading import content_of, filled_from_file, lowered, on_meta, packed
 from recon3d.models.weights import Weights
 from recon3d.progress import Progress
 
@@ -113,16 +113,18 @@ def downloaded(key: str, row: Weights, progress: Progress) -> Path:
         raise InputError(key, f"its weights are not here and could not be downloaded ({why})", remedy) from error
 
 
-def network(found: Checkpoint, seed: int, low: torch.dtype | None) -> nn.Module:
+def network(found: Checkpoint, seed: int, low: torch.dtype | None, device: str = "cpu") -> nn.Module:
     """The network with its weights, for inference; linear layers in type `low` where given. Raises InputError."""
     build = found.row.resolve("network")
     if found.path is not None:
         made = on_meta(lambda: build(found.config))
-        return filled_from_file(made, found.path, found.row.layout, low)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        made = build(found.config)
-    return lowered(made, low).requires_grad_(False).eval()
+        made = filled_from_file(made, found.path, found.row.layout, low)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            made = build(found.config)
+        made = lowered(made, low).requires_grad_(False).eval()
+    return packed(made) if device == "cpu" else made.to(device)
 
 
 def sha256(path: Path) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recon3d.models.vit import LayerNorm
 
-POSITION_WEIGHT = 0.1  # of position maps against features
+POSITION_WEIGHT = 0.1  # of positions against features
 
 
 def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -21,23 +21,23 @@ def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", align_corners=True)
 
 
-def position_map(channels: int, size: tuple[int, int], aspect: float, like: Tensor) -> Tensor:
-    """Sines and cosines of where a cell lies in a picture of width/height `aspect`, weighted: [channels, *size].
+def with_positions(x: Tensor, aspect: float) -> Tensor:
+    """x [B, C, h, w] (written to) plus sines and cosines of where a cell lies in a picture of width/height `aspect`.
 
-    The first half of the channels comes from x, the second from y; the diagonal of the picture has length 2.
+    The first half of the channels takes those of x, the second of y; the diagonal of the picture has length 2.
     """
+    channels, height, width = x.shape[1:]
     diagonal = (aspect**2 + 1) ** 0.5
-    spans = (aspect / diagonal, 1 / diagonal)
-    height, width = size
     frequencies = 100.0 ** -(torch.arange(channels // 4, dtype=torch.float64) / (channels // 4))
-    halves = []
-    for span, count in zip(spans, (width, height), strict=True):
+
+    def waves(span: float, count: int) -> Tensor:
         edge = span * (count - 1) / count
         angles = torch.linspace(-edge, edge, count, dtype=torch.float64)[:, None] * frequencies
-        halves.append(torch.cat((angles.sin(), angles.cos()), 1).T)  # channels/2 count
-    x = halves[0][:, None, :].expand(-1, height, -1)
-    y = halves[1][:, :, None].expand(-1, -1, width)
-    return (POSITION_WEIGHT * torch.cat((x, y))).to(like)
+        return (POSITION_WEIGHT * torch.cat((angles.sin(), angles.cos()), 1).T).to(x)
+
+    x[:, : channels // 2] += waves(aspect / diagonal, width)[:, None, :]
+    x[:, channels // 2 :] += waves(1 / diagonal, height)[:, :, None]
+    return x
 
 
 class ResidualUnit(nn.Module):
@@ -92,7 +92,7 @@ class FusionChain(nn.Module):
 class Pyramid(nn.Module):
     """Tokens of four layers [B, h·w, dims[j]] to four levels [B, features, ·, ·] at 4, 2, 1 and 1/2 times the grid.
 
-    `norm`: LayerNorm over the channels, one for all layers. `positions`: position maps are added at the grid's size.
+    `norm`: LayerNorm over the channels, one for all layers. `positions`: where a cell lies is added at the grid's size.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Pyramid(nn.Module):
             x = self.norm(tokens).transpose(1, 2).unflatten(2, grid)
             x = self.projects[j](x)
             if self.positions:
-                x = x + position_map(x.shape[1], grid, aspect, x)
+                x = with_positions(x, aspect)
             levels.append(self.to_features[j](self.resize_layers[j](x)))
         return levels
 

@@ -6,8 +6,10 @@ A network is built on the meta device and given the file's tensors, so that it i
 from __future__ import annotations
 
 import argparse
+import ctypes
 import pickle
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -90,29 +92,40 @@ def filled(
     `low`: the type that linear layers compute in, where the network says that they may (`network.low_precision`, prefixes
     of names). All else is float32.
     """
-    accounting = accounted(network, tensors, layout, where)
-    return assigned(network, values_of(network, tensors, accounting.source, low))
+    types = types_of(network, low)
+    source = accounted(network, tensors, layout, where).source
+    return assigned(network, {name: tensors[stored].to(types[name]) for name, stored in source.items()})
 
 
 def filled_from_file(network: Network, path: Path, layout: Layout, low: torch.dtype | None) -> Network:
-    """The same from a file. Where values change their type the file is opened anew every few tensors: what was read of a
-    mapped file counts as memory until it is closed, and would be the whole file beside the network."""
+    """The same from a file. Values that keep their type stay in the mapped file and are read when they are first used. Where
+    they change it the file is opened anew every few tensors: what was read of a mapping counts as memory until it is closed,
+    and would be the whole file beside the network."""
     tensors = tensors_of(path)
     if low is None or not is_mapped(path):
         return filled(network, tensors, layout, str(path), low)
     accounting = accounted(network, tensors, layout, str(path))
-    values: dict[str, Tensor] = {}
-    group: dict[str, str] = {}
-    size = 0
-    for name, source in accounting.source.items():
-        group[name] = source
-        size += tensors[source].nbytes
-        if size >= READ_AT_A_TIME or len(values) + len(group) == len(accounting.source):
-            del tensors
-            tensors = tensors_of(path)
-            values |= values_of(network, tensors, group, low)
-            group, size = {}, 0
+    types = types_of(network, low)
+    changed = [name for name, source in accounting.source.items() if tensors[source].dtype != types[name]]
+    values = {name: tensors[source] for name, source in accounting.source.items() if name not in set(changed)}
+    for group in in_groups(changed, [tensors[accounting.source[name]].nbytes for name in changed]):
+        opened = tensors_of(path)
+        values |= {name: opened[accounting.source[name]].to(types[name]) for name in group}
+        del opened
     return assigned(network, values)
+
+
+def in_groups(names: Sequence[str], sizes: Sequence[int]) -> Iterator[list[str]]:
+    """The names in their order, cut where READ_AT_A_TIME bytes are reached."""
+    group, total = [], 0
+    for name, size in zip(names, sizes, strict=True):
+        group.append(name)
+        total += size
+        if total >= READ_AT_A_TIME:
+            yield group
+            group, total = [], 0
+    if group:
+        yield group
 
 
 def accounted(network: nn.Module, tensors: Mapping[str, Tensor], layout: Layout, where: str) -> Accounting:
@@ -126,18 +139,10 @@ def accounted(network: nn.Module, tensors: Mapping[str, Tensor], layout: Layout,
     return accounting
 
 
-def values_of(
-    network: nn.Module, tensors: Mapping[str, Tensor], source: Mapping[str, str], low: torch.dtype | None
-) -> dict[str, Tensor]:
-    """Parameters by our names, in the types that they compute in."""
+def types_of(network: nn.Module, low: torch.dtype | None) -> dict[str, torch.dtype]:
+    """Our names and the types that they compute in."""
     lower = low_precision_names(network) if low is not None else set()
-    values = {}
-    for name, stored in source.items():
-        tensor = tensors[stored]
-        values[name] = tensor.to(low if name in lower else torch.float32) if tensor.is_floating_point() else tensor
-        if low is not None and values[name] is tensor:
-            values[name] = tensor.clone()  # no view of the file, which is closed
-    return values
+    return {name: low if low is not None and name in lower else torch.float32 for name in network.state_dict()}
 
 
 def assigned(network: Network, values: Mapping[str, Tensor]) -> Network:
@@ -150,6 +155,22 @@ def lowered(network: Network, low: torch.dtype | None) -> Network:
     for name in low_precision_names(network) if low is not None else ():
         parameter = network.get_parameter(name)
         parameter.data = parameter.data.to(low)
+    return network
+
+
+def give_back_freed_memory() -> None:
+    """To the system: glibc keeps what large tensors leave for allocations of its own, and it counts as the process's."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)  # type: ignore[union-attr]
+
+
+def packed(network: Network) -> Network:
+    """The same network for inference on a CPU: its bfloat16 layers laid out for oneDNN, where this torch can do that."""
+    if hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and torch.backends.mkldnn.is_available():
+        for module in network.modules():
+            if isinstance(module, Linear) and module.weight.dtype == torch.bfloat16:
+                module.pack()
     return network
 
 

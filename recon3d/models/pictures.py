@@ -44,6 +44,7 @@ class Pass:
     size: int | None = None  # pixels, of the side that the family's preprocessing sets; None: as it was trained
     chunk: int = 8  # views that dense heads take at a time
     device: str = "cpu"
+    once: bool = False  # the network is used once: its parts may be let go when they have done their work
     on_view: Callable[[int, int], None] = lambda done, total: None  # told by networks that go view by view
 
 

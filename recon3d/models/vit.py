@@ -17,6 +17,7 @@ from recon3d.models.attention import Rotation, attention
 # Computes attention of q, k, v [B, heads, T, d]; a cache or a mask stands in for plain attention.
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
+PACKED_FOR = 1024  # tokens, about a view's: oneDNN chooses the layout by them, and takes any number afterwards
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -24,7 +25,15 @@ class Linear(nn.Linear):
     """A linear layer that computes in the type of its weights."""
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+        x = x.to(self.weight.dtype)
+        if self.weight.is_mkldnn:
+            return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return F.linear(x, self.weight, self.bias)
+
+    def pack(self) -> None:
+        """Lay the weights out as oneDNN's kernels read them, once instead of at each call: for inference on a CPU."""
+        packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), PACKED_FOR)
+        self.weight = nn.Parameter(packed, requires_grad=False)
 
 
 class LayerNorm(nn.LayerNorm):

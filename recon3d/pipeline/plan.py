@@ -17,7 +17,7 @@ from recon3d.progress import Progress
 T = TypeVar("T")
 
 SHARE = 0.8  # of the free memory that a plan may count on
-CHUNKS = (8, 2, 1)  # views that dense heads take at a time
+CHUNKS = (8, 2, 1)  # views that dense heads take at a time; a CPU is as fast with one
 SIZES = (1.0, 0.75, 0.5)  # of the trained size, when smaller chunks do not suffice
 
 
@@ -45,7 +45,8 @@ def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None =
     low = low_precision(device)
     number = 4 if low is None else 2
     room = SHARE * (free_memory(device) if free is None else free)
-    steps = [(1.0, chunk) for chunk in CHUNKS] + [(size, CHUNKS[-1]) for size in SIZES[1:]]
+    steps = [(1.0, chunk) for chunk in (CHUNKS[-1:] if device == "cpu" else CHUNKS)]
+    steps += [(size, CHUNKS[-1]) for size in SIZES[1:]]
     for i, (share, chunk) in enumerate(steps):
         size = round(cost.size * share / cost.patch) * cost.patch
         estimated = cost.bytes(views, size, aspect, chunk, number)
@@ -53,7 +54,7 @@ def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None =
         if fits or i == len(steps) - 1:
             state = f"{estimated / 1e9:.1f} GB of {room / 1e9:.1f} GB that may be used"
             why = f"{views} views at {size} px: {state}" + ("" if fits else ", the least there is")
-            yield NetworkPlan(Pass(size=size, chunk=chunk, device=device), low, estimated, why, share == 1)
+            yield NetworkPlan(Pass(size=size, chunk=chunk, device=device, once=True), low, estimated, why, share == 1)
 
 
 def stepping_down(plans: Iterator[NetworkPlan], run: Callable[[NetworkPlan], T], progress: Progress) -> tuple[T, NetworkPlan]:

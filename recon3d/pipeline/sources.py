@@ -122,7 +122,7 @@ def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tupl
     aspect = float(np.median([photo.shape[1] / photo.shape[0] for photo in photos]))
 
     def run(plan: NetworkPlan) -> Answer:
-        made = checkpoints.network(source, asked.request.seed or 0, plan.low).to(device)
+        made = checkpoints.network(source, asked.request.seed or 0, plan.low, device)
         how = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
         return source.row.resolve("answer")(made, photos, how)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from recon3d.models.da3.config import HeadConfig
-from recon3d.models.dpt import FusionChain, Pyramid, in_chunks, position_map, resized
+from recon3d.models.dpt import FusionChain, Pyramid, in_chunks, resized, with_positions
 from recon3d.models.vit import LayerNorm
 
 VIEWS_AT_A_TIME = 8  # bounds the memory
@@ -60,11 +60,11 @@ class DualHead(nn.Module):
         aspect = size[1] / size[0]
         levels = self.pyramid(layers, grid, aspect)
         x = resized(self.output_conv1(self.fusion(levels)), size)
-        depth, confidence = self.output_conv2(x + position_map(x.shape[1], size, aspect, x)).exp().unbind(1)
+        depth, confidence = self.output_conv2(with_positions(x, aspect)).exp().unbind(1)
         if not rays:
             return depth, 1 + confidence
         x = self.ray_conv1(self.ray_fusion(levels))
-        x = self.ray_conv2(x + position_map(x.shape[1], (x.shape[2], x.shape[3]), aspect, x)).movedim(1, -1)
+        x = self.ray_conv2(with_positions(x, aspect)).movedim(1, -1)
         return depth, 1 + confidence, x[..., :6], 1 + x[..., 6].exp()
 
 

@@ -20,7 +20,7 @@ from recon3d.core.similarity import fit_points
 from recon3d.models.da3.config import GaussianHeadConfig, HeadConfig
 from recon3d.models.da3.dense_heads import VIEWS_AT_A_TIME, output_of
 from recon3d.models.da3.known_cameras import centers
-from recon3d.models.dpt import FusionChain, Pyramid, in_chunks, position_map, resized
+from recon3d.models.dpt import FusionChain, Pyramid, in_chunks, resized, with_positions
 from recon3d.models.pose_encoding import inverse_of, rotation_from_xyzw
 
 PIXELS_OF_SCALE = 0.1  # of a pixel's width and height at the Gaussian's distance, together: what scale 1 means
@@ -57,7 +57,7 @@ class GaussianHead(nn.Module):
         size = (grid[0] * self.patch, grid[1] * self.patch)
         aspect = size[1] / size[0]
         x = resized(self.output_conv1(self.fusion(self.pyramid(layers, grid, aspect))), size)
-        x = x + self.images_merger(images) + position_map(x.shape[1], size, aspect, x)
+        x = with_positions(x + self.images_merger(images), aspect)
         return (self.output_conv2(x).movedim(1, -1),)
 
 

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recon3d.core.geometry import Geometry
 from recon3d.models.cost import Cost
+from recon3d.models.loading import give_back_freed_memory
 from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.pose_encoding import matrices_from_encoding
 from recon3d.models.vggt.config import VggtConfig
-from recon3d.models.vggt.network import Vggt
+from recon3d.models.vggt.network import Prediction, Vggt, grid_of
 from recon3d.models.vggt.preprocessing import preprocessed
 
 HEADS = ("camera_head", "depth_head")
@@ -34,10 +36,19 @@ def cost(config: VggtConfig, parameters: int) -> Cost:
     return Cost(parameters, config.patch_size, config.embed_dim, config.special_tokens, kept, features, config.img_size)
 
 
+def predicted(network: Vggt, images: Annotated[Tensor, "B S 3 H W"], how: Pass) -> Prediction:
+    """The heads' output; where the network is used once, its encoder, two thirds of it, makes room for them."""
+    layers = network.aggregator(images, keep=network.layers_of(HEADS))
+    if how.once:
+        del network.aggregator
+        give_back_freed_memory()
+    return network.read(layers, grid_of(images, network.config.patch_size), None, HEADS, how.chunk)
+
+
 @torch.inference_mode()
 def geometry(network: Vggt, pictures: NetworkPictures, how: Pass) -> Geometry:
     """Cameras, depth and confidence in the pictures' pixels, by one pass over all views."""
-    found = network(pictures.images[None].to(how.device), heads=HEADS, chunk=how.chunk)
+    found = predicted(network, pictures.images[None].to(how.device), how)
     if found.pose_encodings is None or found.depth is None or found.depth_confidence is None:
         raise ValueError("this VGGT has no camera head or no depth head, and gives no geometry without them")
     camera_from_world, K = matrices_from_encoding(found.pose_encodings[-1, 0].float(), pictures.size)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from recon3d.models.dpt import FusionChain, Pyramid, in_chunks, position_map, resized
+from recon3d.models.dpt import FusionChain, Pyramid, in_chunks, resized, with_positions
 from recon3d.models.vggt.config import DptConfig
 
 VIEWS_AT_A_TIME = 8  # any number gives the same values; bounds the memory
@@ -38,7 +38,7 @@ class DenseHead(nn.Module):
         aspect = size[1] / size[0]
         x = self.output_conv1(self.fusion(self.pyramid(layers, grid, aspect)))
         x = resized(x, size)
-        out = self.output_conv2(x + position_map(x.shape[1], size, aspect, x)).movedim(1, -1)
+        out = self.output_conv2(with_positions(x, aspect)).movedim(1, -1)
         value, confidence = out[..., :-1], 1 + out[..., -1].exp()
         return (value.exp() if self.activation == "exp" else value.sign() * value.abs().expm1()), confidence
 

@@ -69,7 +69,7 @@ class Vggt(nn.Module):
 
     def read(
         self, layers: Mapping[int, Tensor], grid: tuple[int, int], query_points: Tensor | None, heads: Collection[str],
-        chunk: int, attend_cameras: Callable[[int, int], Attend],
+        chunk: int, attend_cameras: Callable[[int, int], Attend] = lambda iteration, block: attention,
     ) -> Prediction:  # fmt: skip
         """What the heads make of the aggregator's layers."""
         found: dict[str, Tensor] = {}
