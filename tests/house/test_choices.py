@@ -32,3 +32,31 @@ def test_every_row_states_a_licence_and_says_what_it_is(row: choices.Row):
     assert is_dataclass(row)
     assert row.licence and row.about
     assert all(getattr(row, field.name) != "" for field in fields(row))
+
+
+def test_rows_of_networks_state_the_licence_of_their_weights():
+    from recon3d.models.weights import table
+
+    rows = {key: row for key, row in choices.GEOMETRY.items() if row.weights is not None}
+    assert len(rows) >= 11
+    for row in rows.values():
+        weights = table()[row.weights]
+        assert (row.licence, row.commercial) == (weights.licence, weights.commercial)
+
+
+def test_published_weights_resolve_and_say_what_they_are():
+    from recon3d.models.weights import table
+
+    for key, row in table().items():
+        for name in ("network", "answer", "cost"):
+            assert callable(row.resolve(name)), key
+        assert row.read_config is None or callable(row.resolve("read_config"))
+        assert row.repository.count("/") == 1 and row.file and row.licence and row.about
+
+
+def test_auto_takes_no_weights_that_forbid_commercial_use_unless_it_may():
+    from recon3d.pipeline.request import Request, chosen_geometry
+
+    name, rule = chosen_geometry(Request())
+    assert choices.GEOMETRY[name].commercial and "any use" in rule
+    assert "any use" not in chosen_geometry(Request(allow_noncommercial=True))[1]
