@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROWS = 256  # queries at a time on a CPU in bfloat16: their scores stay in the cache; measured, tools/benchmarks/geometry.py
+# On a CPU in bfloat16 so many scores are made at a time, of 2 or 4 heads and at most 256 queries: 4 MB stay in the cache.
+# Measured at 1041, 4164 and 8328 tokens: 0.59 to 0.65 of the time of torch's scaled_dot_product_attention.
+SCORES, MOST_ROWS, LEAST_ROWS = 2_130_000, 256, 32
 
 # Turns queries or keys [..., heads, T, d]; made once for the positions of the tokens.
 Rotation = Callable[[Tensor], Tensor]
@@ -24,18 +26,24 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | N
     if allowed is None and values.is_cuda and runs_xformers(values.dtype):
         return xformers_attention(queries, keys, values)
     if allowed is None and values.device.type == "cpu" and values.dtype == torch.bfloat16 and not values.requires_grad:
-        return attention_in_rows(queries, keys, values)
+        return attention_in_blocks(queries, keys, values)
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
 
 
-def attention_in_rows(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """The same, some rows of the scores at a time: sdpa gains nothing from bfloat16 on a CPU, plain products do."""
-    out = torch.empty(*queries.shape[:-1], values.shape[-1], dtype=values.dtype)
-    scaled, keys_as_columns = queries * queries.shape[-1] ** -0.5, keys.transpose(-1, -2)
-    for start in range(0, queries.shape[-2], ROWS):
-        scores = scaled[..., start : start + ROWS, :] @ keys_as_columns
-        out[..., start : start + ROWS, :] = scores.softmax(-1) @ values
-    return out
+def attention_in_blocks(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """The same, a block of the scores at a time: sdpa gains nothing from bfloat16 on a CPU, plain products do."""
+    scaled = (queries * queries.shape[-1] ** -0.5).flatten(0, -3)
+    columns, flat = keys.transpose(-1, -2).flatten(0, -3), values.flatten(0, -3)
+    out = torch.empty(*scaled.shape[:-1], values.shape[-1], dtype=values.dtype)
+    tokens = keys.shape[-2]
+    heads = 4 if 4 * MOST_ROWS * tokens <= SCORES else 2
+    rows = min(max(SCORES // (heads * tokens), LEAST_ROWS), MOST_ROWS)
+    for head in range(0, len(scaled), heads):
+        some = slice(head, head + heads)
+        for row in range(0, scaled.shape[1], rows):
+            scores = scaled[some, row : row + rows] @ columns[some]
+            out[some, row : row + rows] = scores.softmax(-1) @ flat[some]
+    return out.unflatten(0, queries.shape[:-2])
 
 
 @functools.cache

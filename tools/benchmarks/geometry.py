@@ -1,6 +1,7 @@
 """Networks on this machine: seconds and memory of ours against plain float32, and of the small ones by themselves.
 
     python tools/benchmarks/geometry.py                 # on a CPU: the 1.26 B network, 2, 4 and 8 views of 518×392
+    python tools/benchmarks/geometry.py --small         # on a CPU: da3-small and da3-base, 2 to 16 views of 504×378
     python tools/benchmarks/geometry.py --device cuda   # frames × seconds × peak memory of the whole program
 
 Weights are random, drawn into a checkpoint of the published layout in a temporary folder (5 GB). Each contender runs in a
@@ -26,8 +27,10 @@ import torch
 from safetensors.torch import save_file
 
 from recon3d.models.checkpoints import Checkpoint, network
+from recon3d.models.da3 import answer as da3
+from recon3d.models.da3.network import Da3
 from recon3d.models.loading import on_meta
-from recon3d.models.pictures import Pass
+from recon3d.models.pictures import NetworkPictures, Pass
 from recon3d.models.vggt.answer import HEADS, predicted
 from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME
 from recon3d.models.vggt.network import Vggt
@@ -36,6 +39,8 @@ from recon3d.pipeline.plan import low_precision, plans
 from recon3d.progress import peak_memory
 
 SIZE = (392, 518)  # height, width
+SMALL = ("da3-small", "da3-base")
+SMALL_SIZE, SMALL_VIEWS = (378, 504), (2, 4, 8, 16)
 CUDA_SIZE = (336, 518)
 CUDA_FRAMES = (1, 10, 50, 100, 200, 500)
 
@@ -46,10 +51,15 @@ def main() -> None:
     parser.add_argument("--views", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--small", action="store_true", help="seconds of the networks that suit a CPU")
     parser.add_argument("--child", help=argparse.SUPPRESS)  # a JSON object: what one process is to measure
     arguments = parser.parse_args()
     if arguments.child is not None:
-        print(json.dumps(measured(**json.loads(arguments.child))))
+        what = json.loads(arguments.child)
+        print(json.dumps(measured_small(**what) if what["key"] in SMALL else measured(**what)))
+        return
+    if arguments.small:
+        small_on_cpu(arguments.repeats)
         return
     with tempfile.TemporaryDirectory(prefix="recon3d-geometry-") as folder:
         file = Path(folder) / "model.safetensors"
@@ -92,6 +102,31 @@ def ratios_on_cpu(key: str, file: Path, views: list[int], repeats: int) -> None:
             f"| {float((ours - exact).abs().max()):.1e} |",
             flush=True,
         )
+
+
+def small_on_cpu(repeats: int) -> None:
+    print(f"{SMALL_SIZE[1]}x{SMALL_SIZE[0]}, {torch.get_num_threads()} threads, linear layers in {low_precision('cpu')}\n")
+    print("| network | views | seconds | MB |\n| --- | --- | --- | --- |")
+    for key in SMALL:
+        for views in SMALL_VIEWS:
+            runs = [child(key=key, views=views) for _ in range(repeats)]
+            seconds, peak = (statistics.median(r[name] for r in runs) for name in ("seconds", "peak_mb"))
+            print(f"| {key} | {views} | {seconds:.1f} | {peak:.0f} |", flush=True)
+
+
+def measured_small(key: str, views: int) -> dict:
+    """Seconds from pictures to geometry and peak memory of this process, with random weights."""
+    row = table()[key]
+    with peak_memory(interval=0.02) as peak:
+        made = network(Checkpoint(key, row, None, row.config), 0, low_precision("cpu"))
+        assert isinstance(made, Da3)
+        images = torch.rand(views, 3, *SMALL_SIZE, generator=torch.Generator().manual_seed(1))
+        rects = torch.tensor([[0.0, 0, SMALL_SIZE[1], SMALL_SIZE[0]]], dtype=torch.float64).expand(views, -1)
+        pictures = NetworkPictures(images, torch.eye(3, dtype=torch.float64).expand(views, -1, -1), rects)
+        how = next(plans(row.resolve("cost")(row.config, 0), views, SMALL_SIZE[1] / SMALL_SIZE[0], "cpu")).how
+        start = time.perf_counter()
+        da3.geometry(made, pictures, how)
+        return {"seconds": time.perf_counter() - start, "peak_mb": peak()}
 
 
 def frames_on_cuda(key: str, file: Path) -> None:
