@@ -71,6 +71,19 @@ def gradient_differences(ours: Tensor, exact: Tensor) -> dict[str, float]:
     }
 
 
+def in_motion(gradient: Tensor, camera_from_world: Tensor) -> Tensor:
+    """[N, 6] of a gradient [N, 4, 4]: its part along rigid motions of the camera, about and along x, y and z.
+
+    gsplat finds the camera's centre by the inverse, ours by the transpose: the same for cameras, not for other matrices, so
+    that their gradients differ where no camera goes.
+    """
+    generators = torch.zeros(6, 4, 4, dtype=torch.float64)
+    for i, (row, column) in enumerate(((2, 1), (0, 2), (1, 0))):
+        generators[i, row, column], generators[i, column, row] = 1, -1
+        generators[3 + i, i, 3] = 1
+    return torch.einsum("nij,gik,nkj->ng", gradient.double(), generators, camera_from_world.double())
+
+
 def beyond(measured: dict[str, float], bounds: dict[str, float]) -> dict[str, float]:
     """The measured values that exceed their bound: empty when all is well."""
     return {name: value for name, value in measured.items() if not value <= bounds[name]}

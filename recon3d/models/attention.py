@@ -33,7 +33,7 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | N
 def attention_in_blocks(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The same, a block of the scores at a time: sdpa gains nothing from bfloat16 on a CPU, plain products do."""
     scaled = (queries * queries.shape[-1] ** -0.5).flatten(0, -3)
-    columns, flat = keys.transpose(-1, -2).flatten(0, -3), values.flatten(0, -3)
+    columns, flat = keys.transpose(-1, -2).flatten(0, -3), values.flatten(0, -3).contiguous()
     out = torch.empty(*scaled.shape[:-1], values.shape[-1], dtype=values.dtype)
     tokens = keys.shape[-2]
     heads = 4 if 4 * MOST_ROWS * tokens <= SCORES else 2

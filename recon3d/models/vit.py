@@ -6,7 +6,8 @@ Parameters in low precision make a layer compute in it; norms and the residual s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ from recon3d.models.attention import Rotation, attention
 # Computes attention of q, k, v [B, heads, T, d]; a cache or a mask stands in for plain attention.
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
+RUN, RUN_ON_CPU = 16384, 1024  # tokens: enough to keep a GPU busy; what stays in a CPU's cache
+HEADS_AT_A_TIME = 2  # of norms and rotations in float32: all heads of 200 views would take gigabytes
 PACKED_FOR = 1024  # tokens, about a view's: oneDNN chooses the layout by them, and takes any number afterwards
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -81,6 +84,18 @@ class SelfAttention(nn.Module):
             queries, keys = rotate(queries), rotate(keys)
         return self.proj(attend(queries, keys, values).transpose(1, 2).flatten(2))
 
+    def parts(self, x: Tensor, norm: nn.Module, rotate: Rotation | None) -> list[Tensor]:
+        """Queries, keys and values [B, heads, T, d] of norm(x), as attention reads them, made a run at a time."""
+        shape = (3, len(x), self.heads, x.shape[1], x.shape[2] // self.heads)
+        parts = x.new_empty(shape, dtype=self.qkv.weight.dtype)
+        for scenes, tokens in runs(x):
+            run = self.qkv(norm(x[scenes, tokens])).unflatten(-1, (3, self.heads, -1))
+            parts[:, scenes, :, tokens] = run.permute(2, 0, 3, 1, 4)
+        for part, norm_of in ((parts[0], self.q_norm), (parts[1], self.k_norm)):
+            for heads in part.split(HEADS_AT_A_TIME, 1):
+                heads.copy_(norm_of(heads) if rotate is None else rotate(norm_of(heads)))
+        return list(parts)
+
 
 class Block(nn.Module):
     """x + ls1(attention(norm1(x))), then x + ls2(mlp(norm2(x))). `layerscale` is its initial value; None: there is none."""
@@ -100,6 +115,33 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rotate: Rotation | None = None, attend: Attend = attention) -> Tensor:
         x = x + self.ls1(self.attn(self.norm1(x), rotate, attend))
         return x + self.ls2(self.mlp(self.norm2(x)))
+
+    def advance(self, x: Tensor, rotate: Rotation | None = None, attend: Attend = attention) -> Tensor:
+        """The same, written over x, for inference: beside x only its queries, keys and values and their mix are whole."""
+        mixed = attend(*self.attn.parts(x, self.norm1, rotate))
+        for scenes, tokens in runs(x):
+            run = mixed[scenes, :, tokens].transpose(1, 2).flatten(2)
+            x[scenes, tokens] += self.ls1(self.attn.proj(run))
+        del mixed
+        for run in runs(x):
+            x[run] += self.ls2(self.mlp(self.norm2(x[run])))
+        return x
+
+
+def stepped(block: Block, x: Tensor, rotate: Rotation | None = None, attend: Attend = attention) -> Tensor:
+    """`block` of an x that nobody else reads: written over it, unless gradients are asked for."""
+    return block(x, rotate, attend) if torch.is_grad_enabled() else block.advance(x, rotate, attend)
+
+
+def runs(x: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Parts of [B, T, C] of about as many tokens as this device likes to have at a time."""
+    scenes, tokens = x.shape[:2]
+    wanted = RUN_ON_CPU if x.device.type == "cpu" else RUN
+    whole = max(wanted // tokens, 1)
+    length = math.ceil(tokens / max(round(tokens / wanted), 1))  # no short rest, which would read the weights for little
+    for scene in range(0, scenes, whole):
+        for token in range(0, tokens, length):
+            yield slice(scene, scene + whole), slice(token, token + length)
 
 
 class PatchEmbed(nn.Module):

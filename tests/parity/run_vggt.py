@@ -72,7 +72,7 @@ def forward(case: Case) -> None:
 
 def aggregator(case: Case) -> None:
     config = config_of(case)
-    layers = part(case, lambda: Aggregator(config), "aggregator")(case.given("images"), keep=range(config.depth))
+    layers, _ = part(case, lambda: Aggregator(config), "aggregator")(case.given("images"), keep=range(config.depth))
     case.check_outputs({f"layer_{i}": x for i, x in layers.items()})
 
 

@@ -49,7 +49,7 @@ class LingBotAggregator(nn.Module):
 
     def forward(
         self, images: Tensor, keep: Collection[int], first: int, time: int, attend: Callable[[int], Attend]
-    ) -> dict[int, Tensor]:  # fmt: skip
+    ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
         """As VGGT's. `first` is the index in the stream of the first of these frames, `time` that of its rotation."""
         scenes, frames = images.shape[:2]
         patches = self.patch_embed(normalised(images.flatten(0, 1))).unflatten(0, (scenes, frames))
@@ -106,13 +106,12 @@ class LingBot(nn.Module):
         dense = {"depth_head": config.depth_head, "point_head": config.point_head}
         asked = {name: sizes for name, sizes in dense.items() if sizes is not None and name in heads}
         keep = {config.depth - 1}.union(*(sizes.layers for sizes in asked.values()))
-        layers = self.aggregator(images, keep, first, time, attend)
+        layers, cameras = self.aggregator(images, keep, first, time, attend)
         if self.camera_head is not None and config.camera_head is not None and "camera_head" in heads:
             rope, rotate = config.camera_head.rope3d, None
             if rope is not None:
                 rotate = rotation_in_time(rope, first, images.shape[1], 1, (0, 0), images.device)
-            tokens = layers[config.depth - 1][:, :, 0]
-            found["pose_encodings"] = self.camera_head(tokens, attend_cameras, rotate=rotate)
+            found["pose_encodings"] = self.camera_head(cameras, attend_cameras, rotate=rotate)
         names = {"depth_head": ("depth", "depth_confidence"), "point_head": ("points_in_world", "points_confidence")}
         for name, sizes in asked.items():
             patches = [layers[i][:, :, config.special_tokens :] for i in sizes.layers]

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from recon3d.models.attention import Rotation, attention, grid_positions, rotary_2d
 from recon3d.models.vggt.config import VggtConfig
-from recon3d.models.vit import Attend, Block, LayerNorm, PatchEmbed, normalised, resampled_positions
+from recon3d.models.vit import Attend, Block, LayerNorm, PatchEmbed, normalised, resampled_positions, stepped
+
+
+VIEWS_AT_A_TIME = 16  # of single views' tokens: enough to keep a GPU busy
 
 
 class Dino(nn.Module):
@@ -43,9 +46,12 @@ class Dino(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images [n, 3, H, W] -> patch tokens [n, h·w, C]."""
+        return torch.cat([self.of_views(views) for views in images.split(VIEWS_AT_A_TIME)])
+
+    def of_views(self, images: Tensor) -> Tensor:
         x = self.embedded(images)
         for block in self.blocks:
-            x = block(x)
+            x = stepped(block, x)
         return self.norm(x)[:, 1 + self.register_tokens.shape[1] :]
 
 
@@ -69,20 +75,25 @@ class Aggregator(nn.Module):
     def forward(
         self, images: Tensor, keep: Collection[int], first: int = 0,
         attend: Callable[[int], Attend] = lambda layer: attention,
-    ) -> dict[int, Tensor]:  # fmt: skip
-        """Images [B, S, 3, H, W] in 0 to 1 -> output of each layer in `keep`: [B, S, P, 2C], frame block then global block.
+    ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
+        """Images [B, S, 3, H, W] in 0 to 1 -> output of each layer in `keep`: [B, S, P, 2C], frame block then global block,
+        in the type of the linear layers; and the camera tokens of the last one, [B, S, 2C], as precise as the stream.
 
         `first`: number of views of the scene before these. `attend(layer)` is the global attention of that layer.
         """
+        x = self.tokens(images, first)
+        grid = (images.shape[-2] // self.config.patch_size, images.shape[-1] // self.config.patch_size)
+        rotate = spatial_rotation(self.config, grid, x.device)
+        repeated = spatial_rotation(self.config, grid, x.device, images.shape[1])
+        return alternate(self.frame_blocks, self.global_blocks, x, rotate, repeated, attend, keep)
+
+    def tokens(self, images: Tensor, first: int) -> Tensor:
+        """[B, S, P, C] before the first block: camera, registers, patches."""
         scenes, views = images.shape[:2]
         patches = self.patch_embed(normalised(images.flatten(0, 1))).unflatten(0, (scenes, views))
         special = torch.cat((self.camera_token, self.register_token), 2)
         which = [0 if first + view == 0 else 1 for view in range(views)]
-        x = torch.cat((special[:, which].expand(scenes, -1, -1, -1), patches), 2)
-        grid = (images.shape[-2] // self.config.patch_size, images.shape[-1] // self.config.patch_size)
-        rotate = spatial_rotation(self.config, grid, x.device)
-        repeated = spatial_rotation(self.config, grid, x.device, views)
-        return alternate(self.frame_blocks, self.global_blocks, x, rotate, repeated, attend, keep)
+        return torch.cat((special[:, which].expand(scenes, -1, -1, -1), patches), 2)
 
 
 def alternating_block(config: VggtConfig) -> Block:
@@ -100,13 +111,16 @@ def spatial_rotation(config: VggtConfig, grid: tuple[int, int], device: torch.de
 def alternate(
     frame_blocks: nn.ModuleList, global_blocks: nn.ModuleList, x: Tensor, rotate_in_frame: Rotation | None,
     rotate_over_views: Rotation | None, attend: Callable[[int], Attend], keep: Collection[int],
-) -> dict[int, Tensor]:  # fmt: skip
-    """Tokens [B, S, P, C] through both kinds of blocks; the outputs of layers in `keep`, [B, S, P, 2C]."""
+) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
+    """Tokens [B, S, P, C] through both kinds of blocks; what Aggregator.forward returns. Without gradients x is written over."""
     scenes, views, tokens = x.shape[:3]
-    kept = {}
+    kept, camera = {}, x.new_zeros(0)
     for i, (inside, over) in enumerate(zip(frame_blocks, global_blocks, strict=True)):
-        local = inside(x.flatten(0, 1), rotate_in_frame).unflatten(0, (scenes, views))
-        x = over(local.flatten(1, 2), rotate_over_views, attend(i)).unflatten(1, (views, tokens))
-        if i in keep:
-            kept[i] = torch.cat((local, x), -1)
-    return kept
+        x = stepped(inside, x.flatten(0, 1), rotate_in_frame).unflatten(0, (scenes, views))
+        of_view = x[:, :, 0].clone()
+        local = x.to(over.attn.proj.weight.dtype, copy=True) if i in keep else None
+        x = stepped(over, x.flatten(1, 2), rotate_over_views, attend(i)).unflatten(1, (views, tokens))
+        if local is not None:
+            kept[i] = torch.cat((local, x.to(local.dtype)), -1)
+        camera = torch.cat((of_view, x[:, :, 0]), -1)
+    return kept, camera

@@ -38,11 +38,11 @@ def cost(config: VggtConfig, parameters: int) -> Cost:
 
 def predicted(network: Vggt, images: Annotated[Tensor, "B S 3 H W"], how: Pass) -> Prediction:
     """The heads' output; where the network is used once, its encoder, two thirds of it, makes room for them."""
-    layers = network.aggregator(images, keep=network.layers_of(HEADS))
+    layers, cameras = network.aggregator(images, keep=network.layers_of(HEADS))
     if how.once:
         del network.aggregator
         give_back_freed_memory()
-    return network.read(layers, grid_of(images, network.config.patch_size), None, HEADS, how.chunk)
+    return network.read(layers, cameras, grid_of(images, network.config.patch_size), None, HEADS, how.chunk)
 
 
 @torch.inference_mode()

@@ -64,14 +64,15 @@ class Vggt(nn.Module):
         `heads` are those to run, `chunk` the views that dense heads take at a time. In a stream `first` views came before
         these; `attend(layer)` is the global attention of that layer, `attend_cameras(iteration, block)` the camera head's.
         """
-        layers = self.aggregator(images, self.layers_of(heads), first, attend)
-        return self.read(layers, grid_of(images, self.config.patch_size), query_points, heads, chunk, attend_cameras)
+        found = self.aggregator(images, self.layers_of(heads), first, attend)
+        return self.read(*found, grid_of(images, self.config.patch_size), query_points, heads, chunk, attend_cameras)
 
     def read(
-        self, layers: Mapping[int, Tensor], grid: tuple[int, int], query_points: Tensor | None, heads: Collection[str],
-        chunk: int, attend_cameras: Callable[[int, int], Attend] = lambda iteration, block: attention,
+        self, layers: Mapping[int, Tensor], cameras: Tensor, grid: tuple[int, int], query_points: Tensor | None,
+        heads: Collection[str], chunk: int,
+        attend_cameras: Callable[[int, int], Attend] = lambda iteration, block: attention,
     ) -> Prediction:  # fmt: skip
-        """What the heads make of the aggregator's layers."""
+        """What the heads make of what the aggregator gives."""
         found: dict[str, Tensor] = {}
         special, config = self.config.special_tokens, self.config
 
@@ -79,7 +80,7 @@ class Vggt(nn.Module):
             return [layers[i][:, :, special:] for i in indices]
 
         if self.camera_head is not None and "camera_head" in heads:
-            found["pose_encodings"] = self.camera_head(layers[config.depth - 1][:, :, 0], attend_cameras)
+            found["pose_encodings"] = self.camera_head(cameras, attend_cameras)
         if self.depth_head is not None and config.depth_head is not None and "depth_head" in heads:
             found["depth"], found["depth_confidence"] = self.depth_head(patches(config.depth_head.layers), grid, chunk)
         if self.point_head is not None and config.point_head is not None and "point_head" in heads:
