@@ -12,7 +12,6 @@ from recon3d.models.attention import Rotation, attention, grid_positions, rotary
 from recon3d.models.vggt.config import VggtConfig
 from recon3d.models.vit import Attend, Block, LayerNorm, PatchEmbed, normalised, resampled_positions, stepped
 
-
 VIEWS_AT_A_TIME = 16  # of single views' tokens: enough to keep a GPU busy
 
 
