@@ -36,11 +36,14 @@ SSIM_MAP = 1e-4  # 2.7e-5
 SSIM = 1e-6  # the mean; 1.4e-7
 SSIM_GRADIENT = 1e-4  # relative L2; 6.7e-7
 
-# gsplat against the reference: not measured yet, no GPU was at hand; its float32 arithmetic is plainer than ours.
-GPU_PICTURE = {"rgb": 1e-3, "depth": 1e-3, "alpha": 1e-3}
-GPU_FLIP_RATE = 1e-2
-GPU_GRADIENT = {"largest": 1e-2, "l2": 1e-2, "cosine": 1e-4, "bias": 1e-3}
-GPU_SCREEN = 1e-2
+# gsplat 1.5.3 against the reference, measured on an H100. It has plain differences of products where ours cannot cancel:
+# in needles some hundredths of the pixels differ by more than PICTURE, which counts as flips, and gradients lose digits.
+GPU_PICTURE = {"rgb": 1e-4, "depth": 5e-4, "alpha": 2e-4}  # 6.0e-5, 1.5e-4, 1.0e-4 in needles; 2.8e-6 elsewhere
+GPU_FLIP_RATE = 2e-4  # none
+GPU_FLIP_RATE_OF_NEEDLES = 1e-1  # 2.0e-2, antialiased 3.9e-2
+GPU_GRADIENT = {"largest": 1e-3, "l2": 1e-3, "cosine": 1e-6, "bias": 1e-3}  # 2.3e-4, 2.2e-4, 2.5e-8, 1.5e-4
+GPU_GRADIENT_OF_NEEDLES = {"largest": 2e-2, "l2": 1e-2, "cosine": 1e-5, "bias": 3e-3}  # 4.5e-3, 2.1e-3, 2.2e-6, 5.2e-4
+GPU_SCREEN = 1e-3
 
 
 def flips(rgb: Tensor, exact_rgb: Tensor, alpha: Tensor, exact_alpha: Tensor, bound: float | None = None) -> Tensor:

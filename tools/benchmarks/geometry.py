@@ -35,7 +35,7 @@ from recon3d.models.vggt.answer import HEADS, predicted
 from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME
 from recon3d.models.vggt.network import Vggt
 from recon3d.models.weights import table
-from recon3d.pipeline.plan import low_precision, plans
+from recon3d.pipeline.plan import low_precision, network_device, plans
 from recon3d.progress import peak_memory
 
 SIZE = (392, 518)  # height, width
@@ -145,7 +145,7 @@ def child(**what) -> dict:
 
 def measured(key: str, file: str, views: int, low: bool, device: str, size: tuple[int, int]) -> dict:
     """Seconds of one pass, peak memory of this process, and the pose encodings."""
-    row = table()[key]
+    row, device = table()[key], network_device(device)
     with peak_memory(interval=0.02) as peak, torch.inference_mode():
         made = network(Checkpoint(key, row, Path(file), row.config), 0, low_precision(device) if low else None, device)
         images = torch.rand(1, views, 3, *size, generator=torch.Generator().manual_seed(1)).to(device)
