@@ -43,7 +43,7 @@ GPU_FLIP_RATE = 2e-4  # none
 GPU_FLIP_RATE_OF_NEEDLES = 1e-1  # 2.0e-2, antialiased 3.9e-2
 GPU_GRADIENT = {"largest": 1e-3, "l2": 1e-3, "cosine": 1e-6, "bias": 1e-3}  # 2.3e-4, 2.2e-4, 2.5e-8, 1.5e-4
 GPU_GRADIENT_OF_NEEDLES = {"largest": 2e-2, "l2": 1e-2, "cosine": 1e-5, "bias": 3e-3}  # 4.5e-3, 2.1e-3, 2.2e-6, 5.2e-4
-GPU_SCREEN = 1e-3
+GPU_SCREEN = 1e-3  # 7.7e-6
 
 
 def flips(rgb: Tensor, exact_rgb: Tensor, alpha: Tensor, exact_alpha: Tensor, bound: float | None = None) -> Tensor:

@@ -78,7 +78,7 @@ def main() -> int:
     print(f"it clamps alpha at {clamp}, ours at {ALPHA_MAX}")
     warm_up()
     agree = [check(name, make(), antialiased) for name, make in CASES.items() for antialiased in (False, True)]
-    print("Now run: python -m pytest -m gpu tests/rendering")
+    print("Now run: python -m pytest -m gpu tests")
     return 0 if all(agree) else 1
 
 

@@ -1,5 +1,7 @@
 """Refinement on photos of splats that are known."""
 
+import sys
+import types
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,9 @@ from recon3d.metrics.image import psnr
 from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import unmasked
 from recon3d.reconstruction.refinement import Refinement, Snapshot, refine
-from recon3d.rendering.render import render
+from recon3d.rendering import cuda
+from recon3d.rendering.render import rasterize, render
+from recon3d.rendering.screen import Screen
 from tests.reconstruction.scenes import splat_photos, views_of
 
 SHORT = Refinement(steps=60, max_gaussians=400, half_until=0.0)
@@ -148,3 +152,36 @@ def test_gaussians_that_only_masked_pixels_see_are_pruned():
     assert inside[:5].any(0).all()
     assert len(unmasked(views, geometry, truth)) == len(truth)
     assert len(views_of(torch.zeros(1, 3, 16, 16))) == 1
+
+
+def stand_in(means, quats, scales, opacities, sh, camera_from_world, K, width, height, **options):
+    """gsplat.rasterization's call, layout and screen, drawn by our own kernels."""
+    screen = Screen()
+    camera = camera_from_world, K, width, height
+    rgb, depth, alpha = rasterize(means, quats, scales, opacities, sh, *camera, screen)
+    means2d = torch.zeros(len(K), len(means), 2, requires_grad=True)
+    means2d.absgrad = torch.full_like(means2d, 1e-3)  # type: ignore[attr-defined]
+    drawn = torch.cat((rgb, depth[:, None]), 1).permute(0, 2, 3, 1) + 0 * means2d.sum()
+    return drawn, alpha[..., None], {"radii": screen.radii, "means2d": means2d}
+
+
+@pytest.mark.parametrize("strategy", ["default", "mcmc"])
+def test_refinement_goes_through_the_call_of_gsplat(strategy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gsplat", types.SimpleNamespace(rasterization=stand_in))
+    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    improves(replace(SHORT, steps=60, strategy=strategy, exposure=True, backend="gsplat"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(cuda.why_not() is not None, reason="gsplat does not run here")
+@pytest.mark.parametrize("strategy", ["default", "mcmc"])
+def test_refinement_runs_on_a_gpu(strategy):
+    improves(replace(SHORT, steps=150, strategy=strategy, exposure=True, refine_cameras=True, backend="gsplat"))
+
+
+def improves(options: Refinement) -> None:
+    views, geometry, truth = splat_photos(held_out=[2])
+    start = disturbed(truth)
+    refined = refine(views, geometry, start, options)
+    assert mean_psnr(refined.gaussians, geometry, views, [2]) > mean_psnr(start, geometry, views, [2]) + 4
+    assert refined.gaussians.means.device.type == "cpu"

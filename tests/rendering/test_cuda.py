@@ -71,3 +71,12 @@ def test_the_screen_of_gsplat_is_that_of_our_kernels():
 @pytest.mark.usefixtures("gsplat_runs")
 def test_the_clamp_of_alpha_is_one_of_the_two_that_gsplat_has_had():
     assert cuda.alpha_max() in (0.99, 0.999)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("gsplat_runs")
+def test_tensors_of_a_cpu_come_back_to_it():
+    case = CASES["three cameras"]()
+    result = compared(case, "gsplat", "cpu")
+    assert not beyond(picture_differences(result.ours, result.exact, result.flipped), GPU_PICTURE)
+    assert all(x.device.type == "cpu" for x in result.ours)
