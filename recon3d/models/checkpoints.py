@@ -92,14 +92,21 @@ def config_in(file: Path, row: Weights) -> Any:
     return configured(type(row.config), values, str(file))
 
 
+def cached(row: Weights) -> Path | None:
+    """The published file, where the hub's cache has it."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(row.repository, row.file, revision=row.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
 def downloaded(key: str, row: Weights, progress: Progress) -> Path:
     """The published file from the hub's cache, or from the hub into it (HF_HUB_OFFLINE is honoured). Raises InputError."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    cached = try_to_load_from_cache(row.repository, row.file, revision=row.revision)
-    if isinstance(cached, str):
-        return Path(cached)
+    if found := cached(row):
+        return found
     size = f" ({row.bytes / 1e9:.1f} GB)" if row.bytes else ""
     progress.note(f"{key}: downloading {row.file} of {row.repository}{size}, licence {row.licence}")
     remedy = f"Download {row.file} of {row.repository} by hand and give it with --weights"

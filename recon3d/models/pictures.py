@@ -55,6 +55,7 @@ class Answer:
     geometry: Geometry
     network_from_photo: Annotated[Tensor, "N 3 3"]
     photo_rects: Annotated[Tensor, "N 4"]  # where in its pictures the photos are
+    unposed: tuple[int, ...] = ()  # photos of which nothing told a pose: they stand where the search for one began
 
     def __post_init__(self) -> None:
         check_shapes(self)

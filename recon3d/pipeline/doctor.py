@@ -88,8 +88,21 @@ def geometry_rows() -> list[Check]:
     for name, row in GEOMETRY.items():
         reason = row.why_not()
         found = f"{row.about} ({row.licence}; {row.needs} {'' if reason else version(row.needs)})"
+        if row.weights is not None:
+            found += f"; {where_weights_are(row.weights)}"
         rows.append(Check(f"geometry {name}", "off" if reason else "on", reason or found))
     return rows
+
+
+def where_weights_are(key: str) -> str:
+    """Of published weights: in the hub's cache, or how much there is to download."""
+    from recon3d.models.checkpoints import cached
+    from recon3d.models.weights import table
+
+    row = table()[key]
+    if cached(row) is not None:
+        return "weights are here"
+    return f"weights: {row.bytes / 1e9:.1f} GB to download" if row.bytes else "weights are to be downloaded"
 
 
 def optional_parts() -> list[Check]:

@@ -94,6 +94,9 @@ def network(views: Views, asked: Asked) -> Sourced:
         return answered(source, [read_photo(s)[0] for s in views.sources], asked)
 
     answer, how = find() if asked.work is None else asked.work.kept("geometry", find, pack_answer, unpack_answer)
+    if answer.unposed:
+        names = ", ".join(views.names[i] for i in answer.unposed)
+        asked.progress.note(f"no pair of photos tells where these stand, and they are not to be trusted: {names}")
     flat, known = in_photos(answer, views, asked.chosen.max_size)
     facts = stated(asked, views, known, tuple(range(len(views))), how["device"] == "cpu") | {
         "settings": f"{how['size']} px, {how['linear_layers']} on {how['device']}", "why": how["why"],
@@ -158,6 +161,7 @@ def pack_answer(found: tuple[Answer, dict[str, Any]]) -> Arrays:
     arrays |= {f"depth_{i}": x for i, x in enumerate(known.depth)}
     arrays |= {f"confidence_{i}": x for i, x in enumerate(known.confidence)}
     words = how | {"scale": known.scale, "scale_source": known.scale_source, "source": known.source}
+    words["unposed"] = answer.unposed
     return {name: x.numpy() for name, x in arrays.items()} | {"words": np.array(json.dumps(words))}
 
 
@@ -172,4 +176,5 @@ def unpack_answer(arrays: Arrays) -> tuple[Answer, dict[str, Any]]:
         confidence=tuple(known[f"confidence_{i}"] for i in range(views)), scale=words.pop("scale"),
         scale_source=words.pop("scale_source"), source=words.pop("source"),
     )  # fmt: skip
-    return Answer(found, known["network_from_photo"], known["photo_rects"]), words
+    unposed = tuple(words.pop("unposed"))
+    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed), words

@@ -36,9 +36,9 @@ def answer(network: Dust3r, photos: Sequence[Annotated[np.ndarray, "h w 3"]], ho
         network, pictures, edges, scale="metres" if metric else "arbitrary", source="mast3r" if metric else "dust3r",
         advance=advance,
     )  # fmt: skip
-    geometry = one_world(found, how.on_view).geometry
+    aligned = one_world(found, how.on_view)
     maps, rects = (torch.cat([getattr(p, name) for p in pictures]) for name in ("network_from_photo", "photo_rects"))
-    return Answer(geometry, maps, rects)
+    return Answer(aligned.geometry, maps, rects, aligned.unposed)
 
 
 def graph_for(photos: int) -> str:

@@ -143,6 +143,20 @@ def test_random_weights_run_with_one_warning_and_are_marked_in_the_report(photos
     assert (tmp_path / "a.ply").read_bytes() == (tmp_path / "b.ply").read_bytes()
 
 
+def test_a_photo_that_no_pair_places_is_named(photos, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from recon3d.reconstruction import pair_answer
+
+    aligned = pair_answer.one_world
+    monkeypatch.setattr(pair_answer, "one_world", lambda *given: replace(aligned(*given), unposed=(1,)))
+    photos = photos[:2]
+    arguments = [*photos, "--geometry", "dust3r-512", "--weights", dust3r(tmp_path), "--out", tmp_path / "s.ply", *QUICK]
+    assert outcome(["run", *map(str, arguments)]) == 0
+    (note,) = (n for n in json.loads((tmp_path / "s.report.json").read_text())["notes"] if "no pair" in n)
+    assert photos[1].name in note and photos[0].name not in note
+
+
 WRONG = {
     "no such row": (["--geometry", "vggt-2b"], "'vggt-2b' is no way to find cameras"),
     "weights for auto": (["--weights", "x.pt"], "auto does not say for which network"),

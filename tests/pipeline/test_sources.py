@@ -1,0 +1,31 @@
+"""A network's answer in the work folder comes back as it was."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import torch
+
+from recon3d.models.pictures import Answer, geometry_in_network
+from recon3d.pipeline.sources import pack_answer, unpack_answer
+
+
+def test_an_answer_is_kept_whole():
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.rand(size, generator=generator) for size in ((3, 4), (5, 2))]
+    poses, K = torch.rand(2, 3, 4, generator=generator), torch.rand(2, 3, 3, generator=generator)
+    geometry = geometry_in_network(poses, K, maps, [x + 1 for x in maps], source="mast3r", scale="metres")
+    eye = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
+    given = Answer(geometry, 2 * eye, torch.tensor([[0.0, 1, 4, 3], [0, 0, 2, 5]], dtype=torch.float64), unposed=(1,))
+    found, how = unpack_answer(pack_answer((given, {"device": "cpu", "chunk": 1})))
+    assert how == {"device": "cpu", "chunk": 1} and found.unposed == (1,)
+    assert torch.equal(found.network_from_photo, given.network_from_photo)
+    assert torch.equal(found.photo_rects, given.photo_rects)
+    for field in fields(geometry):
+        a, b = getattr(found.geometry, field.name), getattr(geometry, field.name)
+        if field.name in ("depth", "confidence"):
+            assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+        elif field.name == "cameras":
+            assert torch.equal(a.camera_from_world, b.camera_from_world) and torch.equal(a.K, b.K)
+        elif not isinstance(b, torch.Tensor):
+            assert a == b
