@@ -128,8 +128,9 @@ class Block(nn.Module):
         return x
 
 
-def stepped(block: Block, x: Tensor, rotate: Rotation | None = None, attend: Attend = attention) -> Tensor:
+def stepped(block: nn.Module, x: Tensor, rotate: Rotation | None = None, attend: Attend = attention) -> Tensor:
     """`block` of an x that nobody else reads: written over it, unless gradients are asked for."""
+    assert isinstance(block, Block)
     return block(x, rotate, attend) if torch.is_grad_enabled() else block.advance(x, rotate, attend)
 
 

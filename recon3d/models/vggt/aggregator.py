@@ -115,6 +115,7 @@ def alternate(
     scenes, views, tokens = x.shape[:3]
     kept, camera = {}, x.new_zeros(0)
     for i, (inside, over) in enumerate(zip(frame_blocks, global_blocks, strict=True)):
+        assert isinstance(over, Block)
         x = stepped(inside, x.flatten(0, 1), rotate_in_frame).unflatten(0, (scenes, views))
         of_view = x[:, :, 0].clone()
         local = x.to(over.attn.proj.weight.dtype, copy=True) if i in keep else None

@@ -64,8 +64,9 @@ class Vggt(nn.Module):
         `heads` are those to run, `chunk` the views that dense heads take at a time. In a stream `first` views came before
         these; `attend(layer)` is the global attention of that layer, `attend_cameras(iteration, block)` the camera head's.
         """
-        found = self.aggregator(images, self.layers_of(heads), first, attend)
-        return self.read(*found, grid_of(images, self.config.patch_size), query_points, heads, chunk, attend_cameras)
+        layers, cameras = self.aggregator(images, self.layers_of(heads), first, attend)
+        grid = grid_of(images, self.config.patch_size)
+        return self.read(layers, cameras, grid, query_points, heads, chunk, attend_cameras)
 
     def read(
         self, layers: Mapping[int, Tensor], cameras: Tensor, grid: tuple[int, int], query_points: Tensor | None,
