@@ -20,7 +20,9 @@ RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
 }
 
 # Kinds whose blocks write over their tokens where no gradients are asked for: they are run in that way too.
-IN_PLACE = {"vggt_forward", "aggregator", "patch_embed", "stream_forward", "lingbot_stream"}
+IN_PLACE = {
+    "vggt_forward", "aggregator", "patch_embed", "stream_forward", "lingbot_stream", "da3_forward", "da3_nested", "da3_mono",
+}  # fmt: skip
 
 CASES = [case for case in found() if case.family in RUNNERS]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recon3d.models.attention import Rotation, grid_positions, rotary_2d
 from recon3d.models.da3.config import NEVER, Da3Config
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
-from recon3d.models.vit import Block, LayerNorm, Linear, Mlp, PatchEmbed, resampled_positions
+from recon3d.models.vit import Block, LayerNorm, Linear, Mlp, PatchEmbed, resampled_positions, stepped
 
 VIEWS_TO_CHOOSE = 3  # with fewer views the first one is the reference
 OFFSET = 0.1  # DINOv2's own, against a rounding of sizes; part of where the position table is sampled
@@ -116,12 +116,13 @@ class Backbone(nn.Module):
                 x = torch.cat((self.camera_tokens(condition, scenes, views), x[:, :, 1:]), 2)
             turned = started(config.rope_start, i)
             if started(config.alt_start, i) and i % 2 == 1:
-                x = block(x.flatten(1, 2), over_all if turned else None).unflatten(1, (views, -1))
+                local = local.clone() if i in config.layers else local  # the next line writes over it
+                x = stepped(block, x.flatten(1, 2), over_all if turned else None).unflatten(1, (views, -1))
             else:
-                x = local = block(x.flatten(0, 1), in_view if turned else None).unflatten(0, (scenes, views))
+                x = local = stepped(block, x.flatten(0, 1), in_view if turned else None).unflatten(0, (scenes, views))
             if i in config.layers:
                 patches[i] = in_order(self.patch_features(local, x), back)
-                camera_tokens = in_order(self.joined(local[:, :, 0], x[:, :, 0]), back)
+                camera_tokens = in_order(self.joined(local[:, :, 0], x[:, :, 0]), back).clone()
             if i in config.export_layers:
                 features[i] = in_order(self.norm(x[:, :, 1:]), back).unflatten(2, grid)
         return Encoded(tuple(patches[i] for i in config.layers), camera_tokens, grid, reference, features)
