@@ -21,7 +21,6 @@ class Cost:
     cached_views: int = 0  # all tokens of as many views,
     cached_tokens: int = 0  # and as many of each of the others
     outputs: int = 24  # bytes of results for each pixel of each view
-    in_place: bool = False  # blocks are written over their tokens, and layers kept in the type of linear layers
 
     def bytes(self, views: int, size: int, aspect: float, chunk: int, number: int) -> int:
         """At `size` pixels for the width, views of width/height `aspect`, `number` bytes a value in linear layers."""
@@ -29,10 +28,9 @@ class Cost:
         together = min(views, self.at_once or views)
         in_view = self.special_tokens + (size / self.patch) * (height / self.patch)
         tokens = together * in_view
-        # Stream and its normed copy in float32; queries, keys, values and their rotated copies; the hidden layer of an MLP.
-        values = 4 + 4 * number if self.in_place else 2 * 4 + 6 * number + 2 * 4 * number
-        block = tokens * self.width * values
-        kept = tokens * self.kept * (number if self.in_place else 4)
+        # The stream in float32; queries, keys, values and what attention makes of them. The rest of a block is made in runs.
+        block = tokens * self.width * (4 + 4 * number)
+        kept = tokens * self.kept * number
         pixels = size * height
         # Maps of a dense head at half the size and at the full one, and what its convolutions need beside them.
         head = min(chunk, together) * pixels * (self.features / 4 * 4 * 3 + self.features / 2 * 4 * 2.5)

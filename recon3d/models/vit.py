@@ -116,6 +116,11 @@ class Block(nn.Module):
         x = x + self.ls1(self.attn(self.norm1(x), rotate, attend))
         return x + self.ls2(self.mlp(self.norm2(x)))
 
+    @property
+    def linear_type(self) -> torch.dtype:
+        """What its linear layers compute in; layers that heads read are kept in it."""
+        return self.attn.proj.weight.dtype
+
     def advance(self, x: Tensor, rotate: Rotation | None = None, attend: Attend = attention) -> Tensor:
         """The same, written over x, for inference: beside x only its queries, keys and values and their mix are whole."""
         mixed = attend(*self.attn.parts(x, self.norm1, rotate))

@@ -234,7 +234,7 @@ class Session:
         if self.exposures:
             self.exposures.step(self.seen.nonzero()[:, 0])
         height, width = photo.rgb.shape[1:]
-        self.strategy.observe(screen, width, height)
+        self.strategy.observe(screen.to("cpu"), width, height)
         moment = Moment(self.parameters.steps, share, self.extent, self.cap, float(rates["means"][0]), self.generator)
         self.strategy.adjust(self.parameters, moment)
 
@@ -265,7 +265,7 @@ class Session:
         if opacity_penalty or scale_penalty:
             # Adam moves what has any gradient by its full rate: what this photo does not show is left alone.
             assert screen.radii is not None
-            shown = (screen.radii[0] > 0).all(1)
+            shown = (screen.radii[0] > 0).all(1).to(opacities.device)
             total = total + opacity_penalty * (opacities * shown).mean()
             total = total + scale_penalty * ((scales.mean(1) * shown).mean() / self.extent)
         return total

@@ -10,8 +10,6 @@ import torch
 from recon3d.rendering.constants import EPS2D, FAR, NEAR, TILE
 from recon3d.rendering.screen import Screen
 
-DEVICE = "cuda"
-
 
 @functools.cache
 def why_not() -> str | None:
@@ -35,35 +33,30 @@ def why_not() -> str | None:
 def rasterize(
     means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen: Screen | None = None, antialiased=False
 ):
-    """The call of `recon3d.rendering.render.rasterize`, in float32 whatever comes in; no gradient in K.
-
-    Tensors of a CPU go to the GPU, and pictures, gradients and the screen come back to where the means are: refinement
-    keeps its splats and its photos on the CPU.
-    """
+    """The call of `recon3d.rendering.render.rasterize`, in float32 whatever comes in; no gradient in K."""
     from gsplat import rasterization  # type: ignore[import-not-found]
 
-    inputs = (x.to(DEVICE, torch.float32) for x in (means, quats, scales, opacities, sh, camera_from_world, K.detach()))
+    inputs = (x.float() for x in (means, quats, scales, opacities, sh, camera_from_world, K.detach()))
     drawn, alpha, meta = rasterization(
         *inputs, width, height, near_plane=NEAR, far_plane=FAR, eps2d=EPS2D, sh_degree=int(sh.shape[1] ** 0.5) - 1,
         packed=False, tile_size=TILE, render_mode="RGB+D", absgrad=screen is not None,
         rasterize_mode="antialiased" if antialiased else "classic",
     )  # fmt: skip
     if screen is not None:
-        fill(screen, meta, means.device)
-    drawn, alpha = drawn.to(means), alpha.to(means)
+        fill(screen, meta)
+    drawn, alpha = drawn.to(means.dtype), alpha.to(means.dtype)
     return drawn[..., :3].permute(0, 3, 1, 2), drawn[..., 3], alpha[..., 0]
 
 
-def fill(screen: Screen, meta: dict, home: torch.device) -> None:
+def fill(screen: Screen, meta: dict) -> None:
     radii, means2d = meta["radii"], meta["means2d"]
     # Before 1.5 a Gaussian had one radius, since then one for each axis.
-    screen.radii = (radii if radii.dim() == 3 else radii[..., None].expand(*radii.shape, 2)).to(home)
+    screen.radii = radii if radii.dim() == 3 else radii[..., None].expand(*radii.shape, 2)
     if not means2d.requires_grad:
         return
 
     def keep(gradient) -> None:
-        # The second is left there by gsplat's backward.
-        screen.gradient, screen.absolute = gradient.to(home), means2d.absgrad.to(home)
+        screen.gradient, screen.absolute = gradient, means2d.absgrad  # the latter is left there by gsplat's backward
 
     means2d.register_hook(keep)
 

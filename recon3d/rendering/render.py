@@ -22,7 +22,7 @@ class Backend:
     """A row of BACKENDS. `call` and `probe` are "module:function", loaded when they are used."""
 
     call: str  # has the arguments and the results of `rasterize`
-    device: str  # where its tensors live: "cpu" or "cuda"
+    device: str  # where it computes: "cpu" or "cuda"
     about: str
     probe: str | None = None  # () -> str | None: why it cannot run here, in one sentence with the remedy
 
@@ -64,7 +64,8 @@ def usable_backend(device: str) -> str:
 
 
 def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> Rendering:
-    """What cameras of one size see, on the device that `backend_for` chooses; gradients flow where tensors ask for them.
+    """What cameras of one size see, drawn on the device that `backend_for` chooses; gradients flow where tensors ask for
+    them.
 
     Splats of mode "antialiased" are drawn so, all others classically: surfels ("2dgs") as flat Gaussians. Raises
     ValueError where sizes differ (see `render_each`), InputError where the backend cannot run here.
@@ -72,11 +73,10 @@ def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> R
     if len(torch.unique(cameras.sizes, dim=0)) > 1:
         raise ValueError(f"cameras of one size are needed, these have {torch.unique(cameras.sizes, dim=0).tolist()}")
     name = usable_backend(device)
-    where = BACKENDS[name].device
-    g, seen_by = gaussians.to(where), cameras.to(where)
+    g = gaussians
     height, width = cameras.size(0)
     rgb, depth, alpha = rasterize(
-        g.means, g.quats, g.scales, g.opacities, g.sh, seen_by.camera_from_world, seen_by.K, width, height,
+        g.means, g.quats, g.scales, g.opacities, g.sh, cameras.camera_from_world, cameras.K, width, height,
         antialiased=g.mode == "antialiased", backend=name,
     )  # fmt: skip
     known = alpha >= ALPHA_KNOWN
@@ -108,12 +108,17 @@ def rasterize(
 ) -> tuple[Annotated[Tensor, "N 3 H W"], Annotated[Tensor, "N H W"], Annotated[Tensor, "N H W"]]:
     """Colours, sums of w z (not divided by alpha) and alpha of N cameras, differentiable in all but K.
 
+    Tensors may lie on any device: they go to the backend's, and the pictures come back to that of the means. The screen
+    stays with the backend.
+
     Quaternions (wxyz) may have any length but 0. `screen` is filled with what densification asks for. Where `antialiased`,
     opacities are lowered by what the splat gains in area by its least width. Source: Kerbl et al. 2023 and Yu et al. 2024
     (Mip-Splatting) as gsplat's classic and antialiased modes; `rendering.reference` is the specification.
     """
-    draw = load(BACKENDS[backend].call)
-    return draw(means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen, antialiased)
+    row = BACKENDS[backend]
+    there = (x.to(row.device) for x in (means, quats, scales, opacities, sh, camera_from_world, K))
+    rgb, depth, alpha = load(row.call)(*there, width, height, screen, antialiased)
+    return rgb.to(means.device), depth.to(means.device), alpha.to(means.device)
 
 
 def warm_up() -> None:

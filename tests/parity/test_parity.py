@@ -22,6 +22,7 @@ RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
 # Kinds whose blocks write over their tokens where no gradients are asked for: they are run in that way too.
 IN_PLACE = {
     "vggt_forward", "aggregator", "patch_embed", "stream_forward", "lingbot_stream", "da3_forward", "da3_nested", "da3_mono",
+    "forward",
 }  # fmt: skip
 
 CASES = [case for case in found() if case.family in RUNNERS]

@@ -14,7 +14,7 @@ from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import unmasked
 from recon3d.reconstruction.refinement import Refinement, Snapshot, refine
 from recon3d.rendering import cuda
-from recon3d.rendering.render import rasterize, render
+from recon3d.rendering.render import BACKENDS, rasterize, render
 from recon3d.rendering.screen import Screen
 from tests.reconstruction.scenes import splat_photos, views_of
 
@@ -168,7 +168,7 @@ def stand_in(means, quats, scales, opacities, sh, camera_from_world, K, width, h
 @pytest.mark.parametrize("strategy", ["default", "mcmc"])
 def test_refinement_goes_through_the_call_of_gsplat(strategy, monkeypatch):
     monkeypatch.setitem(sys.modules, "gsplat", types.SimpleNamespace(rasterization=stand_in))
-    monkeypatch.setattr(cuda, "DEVICE", "cpu")
+    monkeypatch.setitem(BACKENDS, "gsplat", replace(BACKENDS["gsplat"], device="cpu"))
     improves(replace(SHORT, steps=60, strategy=strategy, exposure=True, backend="gsplat"))
 
 

@@ -108,6 +108,7 @@ class Backbone(nn.Module):
         local, reference, back = x, None, None
         patches, features, camera_tokens = {}, {}, x[:, :, 0]
         for i, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
             if chooses and i == config.alt_start - 1:
                 reference = reference_view(x[:, :, 0], config.ref_view_strategy)
                 order = order_of(reference, views)
@@ -121,7 +122,7 @@ class Backbone(nn.Module):
             else:
                 x = local = stepped(block, x.flatten(0, 1), in_view if turned else None).unflatten(0, (scenes, views))
             if i in config.layers:
-                patches[i] = in_order(self.patch_features(local, x), back)
+                patches[i] = in_order(self.patch_features(local, x), back).to(block.linear_type)
                 camera_tokens = in_order(self.joined(local[:, :, 0], x[:, :, 0]), back).clone()
             if i in config.export_layers:
                 features[i] = in_order(self.norm(x[:, :, 1:]), back).unflatten(2, grid)

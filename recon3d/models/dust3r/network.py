@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recon3d.models.attention import Rotation, attention, grid_positions, rotary_2d
 from recon3d.models.dpt import FusionChain, Pyramid
 from recon3d.models.dust3r.config import Dust3rConfig, Mode
-from recon3d.models.vit import Block, LayerNorm, Linear, Mlp, PatchEmbed, SelfAttention
+from recon3d.models.vit import Block, LayerNorm, Linear, Mlp, PatchEmbed, SelfAttention, stepped
 
 EPS = 1e-6  # of all norms
 SMALLEST = 1e-8  # length that a direction is divided by
@@ -167,7 +167,7 @@ class Dust3r(nn.Module):
         rotate = self.rotation(grid, self.config.enc_embed_dim // self.config.enc_num_heads, images.device)
         x = self.patch_embed(images)
         for block in self.enc_blocks:
-            x = block(x, rotate)
+            x = stepped(block, x, rotate)
         return Encoded(self.enc_norm(x), grid)
 
     def decode(self, first: Encoded, second: Encoded) -> tuple[PointMap, PointMap]:

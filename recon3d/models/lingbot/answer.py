@@ -35,7 +35,6 @@ def cost(config: LingBotConfig, parameters: int) -> Cost:
         parameters, config.patch_size, config.embed_dim, config.special_tokens, kept,
         head.features if head is not None else 0, config.img_size, config.scale_frames, config.depth,
         config.cache.scale_frames + config.cache.window, config.special_tokens,
-        in_place=True,
     )  # fmt: skip
 
 

@@ -113,14 +113,13 @@ def alternate(
 ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
     """Tokens [B, S, P, C] through both kinds of blocks; what Aggregator.forward returns. Without gradients x is written over."""
     scenes, views, tokens = x.shape[:3]
-    kept, camera = {}, x.new_zeros(0)
+    kept, in_frame = {}, x[:, :, 0]
     for i, (inside, over) in enumerate(zip(frame_blocks, global_blocks, strict=True)):
         assert isinstance(over, Block)
         x = stepped(inside, x.flatten(0, 1), rotate_in_frame).unflatten(0, (scenes, views))
-        of_view = x[:, :, 0].clone()
-        local = x.to(over.attn.proj.weight.dtype, copy=True) if i in keep else None
+        in_frame = x[:, :, 0].clone()
+        local = x.to(over.linear_type, copy=True) if i in keep else None
         x = stepped(over, x.flatten(1, 2), rotate_over_views, attend(i)).unflatten(1, (views, tokens))
         if local is not None:
             kept[i] = torch.cat((local, x.to(local.dtype)), -1)
-        camera = torch.cat((of_view, x[:, :, 0]), -1)
-    return kept, camera
+    return kept, torch.cat((in_frame, x[:, :, 0]), -1)

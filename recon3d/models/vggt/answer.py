@@ -33,8 +33,7 @@ def cost(config: VggtConfig, parameters: int) -> Cost:
     head = config.depth_head
     kept = 2 * config.embed_dim * len(head.layers if head is not None else ())
     features = head.features if head is not None else 0
-    sizes = config.patch_size, config.embed_dim, config.special_tokens, kept, features, config.img_size
-    return Cost(parameters, *sizes, in_place=True)
+    return Cost(parameters, config.patch_size, config.embed_dim, config.special_tokens, kept, features, config.img_size)
 
 
 def predicted(network: Vggt, images: Annotated[Tensor, "B S 3 H W"], how: Pass) -> Prediction:
