@@ -10,6 +10,7 @@ from recon3d.core import jit
 from recon3d.core.cameras import Cameras
 from recon3d.core.synthetic import Synthetic, arc_of_cameras, synthetic_gaussians
 from recon3d.errors import InputError
+from recon3d.rendering import render as module
 from recon3d.rendering.render import BACKENDS, backend_for, load, rasterize, render, render_each, warm_up
 from recon3d.rendering.screen import Screen
 from tests.compare import PICTURE
@@ -113,3 +114,20 @@ def test_after_warm_up_nothing_is_compiled_any_more():
 
 def test_the_page_of_tolerances_holds_what_is_promised():
     assert max(PICTURE.values()) <= 1e-4
+
+
+def test_every_tensor_goes_to_the_device_of_the_backend_and_pictures_come_back(monkeypatch):
+    # "meta" stands for a GPU: tensors that are left behind would be of another device.
+    seen = []
+
+    def elsewhere(*given):
+        seen.extend(x.device.type for x in given if isinstance(x, torch.Tensor))
+        return torch.zeros(1, 3, 4, 5), torch.zeros(1, 4, 5), torch.zeros(1, 4, 5)
+
+    monkeypatch.setattr(module, "load", lambda name: elsewhere)
+    monkeypatch.setitem(BACKENDS, "elsewhere", replace(BACKENDS["cpu"], device="meta"))
+    g, camera = synthetic_gaussians(5, degree=1), cameras(1)
+    view = camera.camera_from_world, camera.K, 5, 4
+    pictures = module.rasterize(g.means, g.quats, g.scales, g.opacities, g.sh, *view, backend="elsewhere")
+    assert seen == ["meta"] * 7
+    assert [x.device for x in pictures] == [g.means.device] * 3
