@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
         for row in rows:
             print(f"{row.state:8} {row.part:18} {row.detail}" + (f"\n{'':28}{row.remedy}" if row.remedy else ""))
     if options.warm_up:
-        from recon3d.reconstruction.refinement import warm_up
+        from recon3d.reconstruction.refinement.refine import warm_up
 
         warm_up()
         if not options.json:

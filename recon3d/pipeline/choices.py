@@ -77,7 +77,7 @@ GEOMETRY = {
 
 SPLATS = {
     "points": Row(
-        "recon3d.reconstruction.seeding:seed",
+        "recon3d.reconstruction.seeding.seed:seed",
         licence="Apache-2.0",
         about="Gaussians at sparse points, at points of plane-sweep stereo, and far behind",
         needs="scipy",

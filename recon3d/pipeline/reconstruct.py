@@ -27,7 +27,7 @@ from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import brought_near, thinned, unmasked
-from recon3d.reconstruction.refinement import Refinement, refine, warm_up
+from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
 from recon3d.rendering.render import usable_backend
 

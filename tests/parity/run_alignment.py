@@ -14,12 +14,12 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.pairs import Pairs
 from recon3d.core.similarity import fit_points
 from recon3d.metrics.poses import pair_errors
-from recon3d.reconstruction import spanning_tree
-from recon3d.reconstruction.alignment import FOCAL_UNIT, SCALE, Alignment, align
-from recon3d.reconstruction.contradictions import distrust_contradicted
-from recon3d.reconstruction.focal import median_focal, weiszfeld_focal
-from recon3d.reconstruction.pair_viewer import CONFIDENT, ROUNDS, view_pair
-from recon3d.reconstruction.resection import REACH
+from recon3d.reconstruction.pairs import spanning_tree
+from recon3d.reconstruction.pairs.alignment import FOCAL_UNIT, SCALE, Alignment, align
+from recon3d.reconstruction.pairs.contradictions import distrust_contradicted
+from recon3d.reconstruction.pairs.focal import median_focal, weiszfeld_focal
+from recon3d.reconstruction.pairs.pair_viewer import CONFIDENT, ROUNDS, view_pair
+from recon3d.reconstruction.pairs.resection import REACH
 from tests.parity.cases import Case
 
 HALF_A_PIXEL = 0.5

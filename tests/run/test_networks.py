@@ -146,7 +146,7 @@ def test_random_weights_run_with_one_warning_and_are_marked_in_the_report(photos
 def test_a_photo_that_no_pair_places_is_named(photos, tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from recon3d.reconstruction import pair_answer
+    from recon3d.reconstruction.pairs import answer as pair_answer
 
     aligned = pair_answer.one_world
     monkeypatch.setattr(pair_answer, "one_world", lambda *given: replace(aligned(*given), unposed=(1,)))

@@ -9,7 +9,7 @@ from recon3d.io.cameras_json import read_cameras
 from recon3d.io.photos import Source
 from recon3d.pipeline.method import Located
 from recon3d.progress import Progress
-from recon3d.reconstruction.refinement import Snapshot
+from recon3d.reconstruction.refinement.refine import Snapshot
 from recon3d.viewer.live import Live
 from recon3d.viewer.scene_data import open_scene
 from tests.reconstruction.scenes import views_of

@@ -29,8 +29,8 @@ from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.request import parse_holdout
 from recon3d.progress import Event, Progress
 from recon3d.reconstruction.pruning import unmasked
-from recon3d.reconstruction.refinement import Refinement, refine, warm_up
-from recon3d.reconstruction.seeding import seed
+from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
+from recon3d.reconstruction.seeding.seed import seed
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled, geometry
 

@@ -29,7 +29,7 @@ def row(name: str, config: Dust3rConfig, about: str) -> Weights:
     return Weights(
         "recon3d.models.dust3r.network:Dust3r",
         config,
-        "recon3d.reconstruction.pair_answer:answer",
+        "recon3d.reconstruction.pairs.answer:answer",
         "recon3d.models.dust3r.pairs:cost",
         LAYOUT,
         repository=f"naver/{name}",

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from recon3d.core.pairs import Pairs
-from recon3d.reconstruction.aligned import Aligned, geometry_of, middles, pinholes
-from recon3d.reconstruction.focal import weiszfeld_focal
-from recon3d.reconstruction.resection import resection
+from recon3d.reconstruction.pairs.aligned import Aligned, geometry_of, middles, pinholes
+from recon3d.reconstruction.pairs.focal import weiszfeld_focal
+from recon3d.reconstruction.pairs.resection import resection
 
 CONFIDENT = 3.0  # raw confidence from which a pixel helps to find a pose
 ROUNDS = 100  # of RANSAC

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
-from recon3d.reconstruction.focal import PLAUSIBLE, median_focal, weiszfeld_focal
+from recon3d.reconstruction.pairs.focal import PLAUSIBLE, median_focal, weiszfeld_focal
 
 CAMERAS = arc_of_cameras(Synthetic(views=1, height=30, width=40))
 CENTERS, FOCAL = CAMERAS.K[:, :2, 2], float(CAMERAS.K[0, 0, 0])

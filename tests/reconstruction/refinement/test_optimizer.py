@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from recon3d.core.synthetic import synthetic_gaussians
-from recon3d.reconstruction.optimizer import Parameters
+from recon3d.reconstruction.refinement.optimizer import Parameters
 
 RATES = {"means": 1e-3, "quats": 2e-3, "log_scales": 5e-3, "logits": 5e-2, "sh": 2.5e-3}
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recon3d.core.rotations import matrices_from_quats
-from recon3d.reconstruction.optimizer import Parameters
+from recon3d.reconstruction.refinement.optimizer import Parameters
 from recon3d.rendering.screen import Screen
 
 PRUNE_OPACITY = 0.005  # fainter Gaussians are taken away (gsplat's prune_opa, and MCMC's min_opacity)

@@ -18,10 +18,10 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 from recon3d.metrics.image import WINDOW, ssim
 from recon3d.progress import Progress
-from recon3d.reconstruction import densification
-from recon3d.reconstruction.densification import Moment
-from recon3d.reconstruction.optimizer import Parameters
-from recon3d.reconstruction.photo_parameters import CameraMotions, Exposures, pinned
+from recon3d.reconstruction.refinement import densification
+from recon3d.reconstruction.refinement.densification import Moment
+from recon3d.reconstruction.refinement.optimizer import Parameters
+from recon3d.reconstruction.refinement.photo_parameters import CameraMotions, Exposures, pinned
 from recon3d.rendering import render
 from recon3d.rendering.screen import Screen
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.jit import run
-from recon3d.reconstruction.adam_kernel import adam
+from recon3d.reconstruction.refinement.adam_kernel import adam
 
 GROUPS = ("means", "quats", "log_scales", "logits", "sh")
 OPACITY_LIMIT = 1e-4  # a logit needs an opacity away from 0 and 1

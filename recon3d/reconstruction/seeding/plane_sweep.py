@@ -14,7 +14,7 @@ from recon3d.core.cameras import fitted_size, resize_map
 from recon3d.core.geometry import Geometry
 from recon3d.core.jit import run
 from recon3d.core.views import Views
-from recon3d.reconstruction import plane_sweep_kernels as kernels
+from recon3d.reconstruction.seeding import plane_sweep_kernels as kernels
 
 SIZE = 192  # longest side of the pictures that are compared, pixels
 PLANES = 128  # inverse depths

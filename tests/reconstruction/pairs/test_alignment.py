@@ -14,8 +14,8 @@ from recon3d.core.similarity import fit_cameras
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.errors import InputError
 from recon3d.metrics.poses import pair_errors
-from recon3d.reconstruction.aligned import middles
-from recon3d.reconstruction.alignment import (
+from recon3d.reconstruction.pairs.aligned import middles
+from recon3d.reconstruction.pairs.alignment import (
     Alignment,
     align,
     claims_about,
@@ -24,8 +24,8 @@ from recon3d.reconstruction.alignment import (
     one_world,
     unknowns_of,
 )
-from recon3d.reconstruction.pair_viewer import view_pair
-from recon3d.reconstruction.spanning_tree import spanning_tree, start
+from recon3d.reconstruction.pairs.pair_viewer import view_pair
+from recon3d.reconstruction.pairs.spanning_tree import spanning_tree, start
 
 COMPLETE = [(i, j) for i in range(4) for j in range(4) if i != j]
 

@@ -13,7 +13,7 @@ from recon3d.models.dust3r.pair_graphs import pairs_of
 from recon3d.models.dust3r.pairs import pairs
 from recon3d.models.dust3r.preprocessing import preprocessed
 from recon3d.models.pictures import Answer, Pass
-from recon3d.reconstruction.alignment import one_world
+from recon3d.reconstruction.pairs.alignment import one_world
 
 COMPLETE_UP_TO = 12  # photos: all pairs of more grow with their square, in time and memory
 WIDE_GRAPH = "logwin-5"  # neighbours in order at 1, 2, 4, 8 and 16: the authors' advice for many photos

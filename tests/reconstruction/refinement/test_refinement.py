@@ -12,7 +12,7 @@ from recon3d.core.rotations import rotation_angle, rotation_from_vector
 from recon3d.metrics.image import psnr
 from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import unmasked
-from recon3d.reconstruction.refinement import Refinement, Snapshot, refine
+from recon3d.reconstruction.refinement.refine import Refinement, Snapshot, refine
 from recon3d.rendering import cuda
 from recon3d.rendering.render import BACKENDS, rasterize, render
 from recon3d.rendering.screen import Screen

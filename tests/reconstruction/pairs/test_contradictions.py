@@ -7,7 +7,7 @@ import torch
 
 from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry
-from recon3d.reconstruction.contradictions import distrust_contradicted
+from recon3d.reconstruction.pairs.contradictions import distrust_contradicted
 
 WALL = 4.0
 

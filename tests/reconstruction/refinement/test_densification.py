@@ -7,7 +7,7 @@ import torch
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.synthetic import synthetic_gaussians
-from recon3d.reconstruction.densification import (
+from recon3d.reconstruction.refinement.densification import (
     STRATEGIES,
     Moment,
     add_copies,
@@ -17,7 +17,7 @@ from recon3d.reconstruction.densification import (
     relocate_dead,
     shared_out,
 )
-from recon3d.reconstruction.optimizer import GROUPS, Parameters
+from recon3d.reconstruction.refinement.optimizer import GROUPS, Parameters
 from recon3d.rendering.screen import Screen
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from recon3d.core.pairs import Pairs
 from recon3d.core.similarity import Similarity, fit_points
 from recon3d.errors import InputError
-from recon3d.reconstruction.aligned import pinholes
-from recon3d.reconstruction.focal import weiszfeld_focal
-from recon3d.reconstruction.resection import resection
+from recon3d.reconstruction.pairs.aligned import pinholes
+from recon3d.reconstruction.pairs.focal import weiszfeld_focal
+from recon3d.reconstruction.pairs.resection import resection
 
 ROUNDS = 10  # of RANSAC
 # Focals that are tried where no pair tells one: multiples of the longest side, evenly spaced in their logarithm.

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from recon3d.core.pairs import Pairs
 from recon3d.core.rotations import matrices_from_quats, quats_from_matrices
-from recon3d.reconstruction.aligned import Aligned, geometry_of, middles, pinholes
-from recon3d.reconstruction.contradictions import distrust_contradicted
-from recon3d.reconstruction.pair_viewer import view_pair
-from recon3d.reconstruction.spanning_tree import Start, start
+from recon3d.reconstruction.pairs.aligned import Aligned, geometry_of, middles, pinholes
+from recon3d.reconstruction.pairs.contradictions import distrust_contradicted
+from recon3d.reconstruction.pairs.pair_viewer import view_pair
+from recon3d.reconstruction.pairs.spanning_tree import Start, start
 
 # Of the released optimiser (DUSt3R, Wang et al. 2024, section 3.4). Adam moves every unknown by the same steps, so the
 # units of the unknowns are part of the method: the world's scale, the stretched translations, the focals' logarithm times 20.

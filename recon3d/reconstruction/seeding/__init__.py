@@ -1,0 +1,1 @@
+"""Splats to start from: sparse points, plane-sweep stereo, and a backdrop far behind."""
