@@ -70,7 +70,8 @@ class Case:
         golden = self.tensors[name] if golden is None else golden
         value = torch.as_tensor(ours)
         assert tuple(value.shape) == tuple(golden.shape), f"{self.name} {name}: {value.shape} for {golden.shape}"
-        gate = self.facts.get("gates", {}).get(name, {"atol": 0.0, "rtol": 0.0})
+        gates = self.facts.get("gates", {})
+        gate = gates.get(name) or gates.get(name.removeprefix("out.")) or {"atol": 0.0, "rtol": 0.0}
         apart = (value.double() - golden.double()).abs()
         share = apart / (gate["atol"] + gate["rtol"] * golden.double().abs()).clamp_min(1e-300)
         share = torch.where(apart == 0, 0, share)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.parity import run_alignment, run_da3, run_dust3r, run_lingbot, run_streamvggt, run_vggt
+from tests.parity import run_alignment, run_da3, run_dust3r, run_ilrm, run_lingbot, run_streamvggt, run_vggt
 from tests.parity.cases import FOLDER, Case, found
 
 # (family, kind) -> what runs a case of it and checks every output. Families of later parts have no rows yet.
@@ -17,6 +17,7 @@ RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
     "lingbot": run_lingbot.RUNNERS,
     "dust3r": run_dust3r.RUNNERS | run_alignment.RUNNERS,
     "da3": run_da3.RUNNERS,
+    "ilrm": run_ilrm.RUNNERS,
 }
 
 # Kinds whose blocks write over their tokens where no gradients are asked for: they are run in that way too.
