@@ -5,6 +5,7 @@ Shapes: B scenes, S views. The world is the first camera's frame; cameras are po
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -206,3 +207,14 @@ def _safe(x: Tensor) -> Tensor:
 
 def _finite(x: Tensor) -> Tensor:
     return torch.where(torch.isfinite(x), x, 0)
+
+
+def bottleneck_loss(latent: Annotated[Tensor, "B A C h w"], weight: float = 1e-5) -> Annotated[Tensor, ""]:
+    """What ZPressor's features tell beyond a normal distribution, in bits: the KL divergence of each channel's mean and
+    (biased) variance over a map from the standard ones, summed over channels, its mean over anchors times `weight`.
+
+    Source: ZPressor (arXiv 2505.23734), its information bottleneck as the released code has it.
+    """
+    mean, variance = latent.mean((-2, -1)), latent.var((-2, -1), correction=0) + 1e-8
+    divergence = 0.5 * (mean.square() + variance - 1 - variance.log()).sum(-1)
+    return weight * divergence.mean() / math.log(2)

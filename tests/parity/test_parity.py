@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.parity import run_alignment, run_da3, run_dust3r, run_ilrm, run_lingbot, run_streamvggt, run_vggt
+from tests.parity import run_alignment, run_da3, run_dust3r, run_ilrm, run_lingbot, run_streamvggt, run_vggt, run_zpressor
 from tests.parity.cases import FOLDER, Case, found
 
-# (family, kind) -> what runs a case of it and checks every output. Families of later parts have no rows yet.
+# (family, kind) -> what runs a case of it and checks every output.
 RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
     "vggt": run_vggt.RUNNERS,
     "streamvggt": run_streamvggt.RUNNERS,
@@ -18,6 +18,7 @@ RUNNERS: dict[str, dict[str, Callable[[Case], None]]] = {
     "dust3r": run_dust3r.RUNNERS | run_alignment.RUNNERS,
     "da3": run_da3.RUNNERS,
     "ilrm": run_ilrm.RUNNERS,
+    "zpressor": run_zpressor.RUNNERS,
 }
 
 # Kinds whose blocks write over their tokens where no gradients are asked for: they are run in that way too.
