@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from recon3d.models.loading import filled
 from recon3d.models.official import Layout
 from recon3d.models.zpressor.anchors import assigned, clustered, farthest_points, supports
 from recon3d.models.zpressor.config import ZPressorConfig
-from recon3d.models.zpressor.network import CrossBlock, SelfBlock, ZPressor, attention_of_each, contexts, padded_attention, read
+from recon3d.models.zpressor.network import (
+    CrossBlock,
+    SelfBlock,
+    ZPressor,
+    attention_of_each,
+    contexts,
+    padded_attention,
+    read,
+)
 from recon3d.models.zpressor.position import with_positions
 from recon3d.training.losses import bottleneck_loss
 from tests.parity.cases import Case

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tests.parity import run_alignment, run_da3, run_dust3r, run_ilrm, run_lingbot, run_streamvggt, run_vggt, run_zpressor
+from tests.parity import (
+    run_alignment,
+    run_da3,
+    run_dust3r,
+    run_ilrm,
+    run_lingbot,
+    run_streamvggt,
+    run_vggt,
+    run_zpressor,
+)
 from tests.parity.cases import FOLDER, Case, found
 
 # (family, kind) -> what runs a case of it and checks every output.
