@@ -63,7 +63,8 @@ def scenes(folder: Path, seeds: range, size: int, device: str) -> list[Scene]:
     for seed in seeds:
         scene, poses, K, gains, *_ = sample(seed, INPUTS + TARGETS, size)
         images, depth, _ = scene.render(poses, K, np.broadcast_to(gains.mean(0), gains.shape).copy(), size)
-        made.append(split(*(torch.from_numpy(x).float().to(device) for x in (images, depth, poses, K)), seed))
+        parts = [torch.from_numpy(x).float().to(device) for x in (images, depth, poses, K)]
+        made.append(split(parts[0], parts[1], parts[2], parts[3], seed))
     return made
 
 
@@ -133,10 +134,10 @@ def run(network: Joint, variant: Variant, views: JointViews) -> HeadGaussians:
 
 
 def drawn(gaussians: HeadGaussians, scene: Scene) -> Tensor:
-    parts = (x[0] for x in (gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh))
-    height, width = scene.targets.shape[-2:]
+    g, height, width = gaussians, *scene.targets.shape[-2:]
     return rasterize(
-        *parts, scene.camera_from_world, scene.K, width, height, backend=backend_for(scene.K.device.type)
+        g.means[0], g.quats[0], g.scales[0], g.opacities[0], g.sh[0], scene.camera_from_world, scene.K, width, height,
+        backend=backend_for(scene.K.device.type),
     )[0]  # fmt: skip
 
 

@@ -76,9 +76,11 @@ def depth_of(camera_from_world: np.ndarray, K: np.ndarray, size: int) -> np.ndar
 def drawn(gaussians: HeadGaussians, views: JointViews) -> Tensor:
     """Pictures of the only scene by the cameras of `views`."""
     g, height, width = gaussians, *views.images.shape[-2:]
-    parts = (x[0] for x in (g.means, g.quats, g.scales, g.opacities, g.sh))
     cameras = torch.linalg.inv(views.world_from_camera[0])
-    return rasterize(*parts, cameras, views.K[0], width, height, backend=backend_for(cameras.device.type))[0]
+    return rasterize(
+        g.means[0], g.quats[0], g.scales[0], g.opacities[0], g.sh[0], cameras, views.K[0], width, height,
+        backend=backend_for(cameras.device.type),
+    )[0]  # fmt: skip
 
 
 def fitted(scene: Posed, counts: tuple[int, ...], steps: int, anchors: int, seed: int, config=SMALL) -> Joint:

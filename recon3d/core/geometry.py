@@ -39,6 +39,7 @@ class Geometry:
     tracks: Tracks | None = None
     depth: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # z-depth in world units, 0 where unknown
     confidence: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # a rank in 0 to 1 over the scene
+    features: Annotated[Tensor, "N C h w"] | None = None  # a network's, of the whole working picture; never kept in files
     scale: Literal["arbitrary", "metres"] = "arbitrary"
     scale_source: str = ""  # what made it metres: "given poses", ...
     source: str = "unknown"  # the row of GEOMETRY that made it
@@ -57,6 +58,7 @@ class Geometry:
             cameras=self.cameras[index],
             depth=None if self.depth is None else tuple(self.depth[i] for i in index.tolist()),
             confidence=None if self.confidence is None else tuple(self.confidence[i] for i in index.tolist()),
+            features=None if self.features is None else self.features[index.to(self.features.device)],
             tracks=None,
         )
         if self.tracks is None:

@@ -9,7 +9,7 @@ Sources: ZPressor (arXiv 2505.23734), iLRM (arXiv 2507.23277); what differs from
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -67,8 +67,8 @@ class JointViews:
 
     def part(self, some: slice) -> JointViews:
         """The same views of every scene."""
-        parts = (getattr(self, field.name) for field in fields(self))
-        return JointViews(*(None if x is None else x[:, some] for x in parts))
+        parts = (x[:, some] for x in (self.images, self.K, self.world_from_camera, self.depth, self.confidence))
+        return JointViews(*parts, features=None if self.features is None else self.features[:, some])
 
     def chosen(self, views: Annotated[Tensor, "B A"]) -> JointViews:
         """Some views of each scene, without features."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from recon3d.models.official import Layout
 
-FAMILIES = ("vggt", "da3", "dust3r", "lingbot", "stream_vggt")
+FAMILIES = ("vggt", "da3", "dust3r", "lingbot", "stream_vggt", "ilrm")
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Weights:
 
     network: str  # class, built from `config`
     config: Any  # a frozen dataclass
-    answer: str  # function (network, photos, Pass) -> Answer
-    cost: str  # function (config, parameters) -> Cost
+    answer: str | None  # function (network, photos, Pass) -> Answer; None: a head, which needs cameras (pipeline.splats)
+    cost: str | None  # function (config, parameters) -> Cost
     layout: Layout
     repository: str  # on the hub
     file: str

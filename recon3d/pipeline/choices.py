@@ -42,6 +42,11 @@ def network(weights: str, licence: str, about: str, commercial: bool = True) -> 
     return Row("recon3d.pipeline.sources:network", licence, about, "torch", weights, commercial)
 
 
+def head(run: str, weights: str, licence: str, about: str) -> Row:
+    """A row of a network that makes Gaussians by its published weights; none of them is for commercial use."""
+    return Row(f"recon3d.pipeline.splats:{run}", licence, about, "torch", weights, commercial=False)
+
+
 @dataclass(frozen=True)
 class Quality:
     """What --quality sets where it was not given."""
@@ -75,19 +80,32 @@ GEOMETRY = {
     "mast3r-512": network("mast3r-512", "CC-BY-NC-SA-4.0", "pairs, aligned, in metres", commercial=False),
 }
 
+NO_LICENCE = "none stated, so all rights are reserved"
+
+# `auto` is `lift` where the geometry has depth, else `points`. The rows of heads stand after them, so auto never takes one.
 SPLATS = {
     "points": Row(
-        "recon3d.reconstruction.seeding.seed:seed",
+        "recon3d.pipeline.splats:points",
         licence="Apache-2.0",
         about="Gaussians at sparse points, at points of plane-sweep stereo, and far behind",
         needs="scipy",
     ),
     "lift": Row(
-        "recon3d.reconstruction.lift:lift",
+        "recon3d.pipeline.splats:lifted",
         licence="Apache-2.0",
         about="a Gaussian for every pixel of a depth map that a network gave",
         needs="torch",
     ),
+    "joint": Row(
+        "recon3d.pipeline.splats:joint",
+        licence="Apache-2.0",
+        about="all views read by a few anchors, whose pixels become Gaussians; no trained weights yet",
+        needs="torch",
+    ),
+    "ilrm-re10k-2v": head("ilrm", "ilrm-re10k-2v", NO_LICENCE, "iLRM for two views of a room"),
+    "ilrm-dl3dv-16v": head("ilrm", "ilrm-dl3dv-16v", NO_LICENCE, "iLRM for 16 views of a place; wants a GPU"),
+    "ilrm-dl3dv-32v": head("ilrm", "ilrm-dl3dv-32v", NO_LICENCE, "iLRM for 32 views of a place; wants a GPU"),
+    "da3-giant": head("da3", "da3-giant", "CC-BY-NC-4.0", "a Gaussian for every pixel, by DA3's giant; wants a GPU"),
 }
 
 QUALITY = {

@@ -9,6 +9,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
+from recon3d.pipeline.stage_reports import GeometryReport, RefinementReport, SplatsReport, StageReports
 from recon3d.progress import Progress
 
 
@@ -22,13 +23,13 @@ class Improvement:
 
 @dataclass(frozen=True)
 class Method:
-    """Who does each stage."""
+    """Who does each stage. A stage returns what it has to report beside its result."""
 
-    geometry: Callable[[Views], tuple[Views, Geometry]]
+    geometry: Callable[[Views], tuple[Views, Geometry, GeometryReport]]
     improvements: tuple[Improvement, ...]
-    splats: Callable[[Views, Geometry], Gaussians]
+    splats: Callable[[Views, Geometry], tuple[Gaussians, SplatsReport]]
     prepare: Callable[[], None]  # compile what the next stage runs, so that no time budget counts it
-    refine: Callable[[Views, Geometry, Gaussians], tuple[Gaussians, Geometry]]
+    refine: Callable[[Views, Geometry, Gaussians], tuple[Gaussians, Geometry, RefinementReport]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Located:
     geometry: Geometry
 
 
-def run(views: Views, method: Method, progress: Progress) -> Scene:
+def run(views: Views, method: Method, progress: Progress) -> tuple[Scene, StageReports]:
     """Views as loaded -> a scene of those that have a camera, undistorted. Values are checked at each seam."""
     with progress.stage("geometry"):
-        views, geometry = method.geometry(views)
+        views, geometry, of_geometry = method.geometry(views)
     geometry.check("geometry")
     for improve in method.improvements:
         with progress.stage(improve.name):
@@ -51,12 +52,12 @@ def run(views: Views, method: Method, progress: Progress) -> Scene:
     progress.snapshot(Located(views, geometry))
     seen = ~views.held_out  # held-out views may give cameras, never pixels
     with progress.stage("splats"):
-        gaussians = method.splats(views[seen], geometry[seen])
+        gaussians, of_splats = method.splats(views[seen], geometry[seen])
     gaussians.check("splats")
     with progress.stage("compiling"):
         method.prepare()
     with progress.stage("refinement"):
-        gaussians, geometry = method.refine(views, geometry, gaussians)
+        gaussians, geometry, of_refinement = method.refine(views, geometry, gaussians)
     gaussians.check("refinement")
     geometry.check("refinement")
-    return Scene(gaussians, geometry, views)
+    return Scene(gaussians, geometry, views), StageReports(of_geometry, of_splats, of_refinement)

@@ -20,13 +20,14 @@ from recon3d.pipeline.artefacts import (
     pack_gaussians,
     unpack_gaussians,
 )  # fmt: skip
-from recon3d.pipeline.choices import SPLATS
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
+from recon3d.pipeline.splats import splatted
+from recon3d.pipeline.stage_reports import GeometryReport, RefinementReport, StageReports
 from recon3d.progress import Progress
-from recon3d.reconstruction.pruning import brought_near, thinned, unmasked
+from recon3d.reconstruction.pruning import brought_near, unmasked
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
 from recon3d.rendering.render import usable_backend
@@ -40,7 +41,19 @@ class Outcome:
 
     scene: Scene
     loaded: Loaded
-    facts: dict[str, Any]  # parts of the report: "geometry", "refinement", "holdout", "repeatable", ...
+    stages: StageReports
+    rasterizer: str
+    world: World
+    repeatable: bool
+    holdout: dict[str, Any] | None  # where photos were held out
+
+
+@dataclass(frozen=True)
+class World:
+    """What the frame and the unit of a scene's coordinates mean."""
+
+    frame: str
+    unit: str
 
 
 def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFolder | None = None) -> Outcome:
@@ -48,14 +61,25 @@ def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFo
     chosen, backend = plan(request), usable_backend(request.device)
     with progress.stage("photos"):
         loaded = loaded_views(request, chosen, found, progress)
-    facts: dict[str, Any] = {"rasterizer": backend}
-    method = method_of(request, chosen, loaded, str(found.root), backend, work, facts, progress)
-    scene = run(loaded.views, method, progress)
+    asked = Asked(request, chosen, loaded, str(found.root), work, progress)
+    scene, stages = run(loaded.views, method_of(asked, backend), progress)
+    holdout = None
     with progress.stage("measuring"):
         if scene.views is not None and scene.views.held_out.any():
-            facts["holdout"] = measure(scene, request.device)
-    facts["repeatable"] = facts["geometry"]["repeatable"] and chosen.budget.seconds is None and backend == "cpu"
-    return Outcome(scene, loaded, facts)
+            holdout = measure(scene, request.device)
+    repeatable = stages.geometry.repeatable and chosen.budget.seconds is None and backend == "cpu"
+    return Outcome(scene, loaded, stages, backend, world_of(asked), repeatable, holdout)
+
+
+def world_of(asked: Asked) -> World:
+    given = bool(asked.loaded.views.pose_known.any())
+    frame = "given" if given else "estimated, up is -y" if is_turned(asked) else "estimated"
+    return World(frame, "metres" if asked.loaded.in_metres else "arbitrary")
+
+
+def is_turned(asked: Asked) -> bool:
+    """Whether the world is turned upright: given cameras keep their frame."""
+    return asked.request.orientation == "up" and not bool(asked.loaded.views.pose_known.any())
 
 
 def loaded_views(request: Request, chosen: Plan, found: Found, progress: Progress) -> Loaded:
@@ -74,91 +98,66 @@ def loaded_views(request: Request, chosen: Plan, found: Found, progress: Progres
     return replace(loaded, views=replace(loaded.views, held_out=held_out))
 
 
-def method_of(
-    request: Request, chosen: Plan, loaded: Loaded, where: str, backend: str, work: WorkFolder | None,
-    facts: dict[str, Any], progress: Progress,
-) -> Method:  # fmt: skip
-    """The stages as the request wants them; each writes what it found into `facts`."""
+def method_of(asked: Asked, backend: str) -> Method:
+    """The stages as the request wants them."""
 
-    def geometry(views: Views) -> tuple[Views, Geometry]:
-        found = sourced(views, Asked(request, chosen, loaded, where, work, progress))
-        facts["geometry"] = found.facts
-        if found.facts.get("weights", {}).get("random"):
-            facts["random_weights"] = True
-        if loaded.in_metres:
-            return found.views, replace(found.geometry, scale="metres", scale_source="given poses")
-        return found.views, found.geometry
-
-    def splats(views: Views, geometry: Geometry) -> Gaussians:
-        if geometry.depth is None:
-            return SPLATS["points"].load()(views, geometry)
-        return SPLATS["lift"].load()(views, geometry, chosen.max_gaussians)
+    def geometry(views: Views) -> tuple[Views, Geometry, GeometryReport]:
+        found = sourced(views, asked)
+        if asked.loaded.in_metres:
+            return found.views, replace(found.geometry, scale="metres", scale_source="given poses"), found.report
+        return found.views, found.geometry, found.report
 
     def apply_upright(views: Views, geometry: Geometry) -> Geometry:
         return geometry.transformed(upright(geometry))
 
-    def apply_refinement(views: Views, geometry: Geometry, gaussians: Gaussians) -> tuple[Gaussians, Geometry]:
-        gaussians, geometry, facts["refinement"] = refined(
-            request, chosen, backend, views, geometry, gaussians, work, progress
-        )
-        return gaussians, geometry
-
-    given = bool(loaded.views.pose_known.any())
-    turned = request.orientation == "up" and not given
-    facts["world"] = {
-        "frame": "given" if given else "estimated, up is -y" if turned else "estimated",
-        "unit": "metres" if loaded.in_metres else "arbitrary",
-    }
     return Method(
         geometry=geometry,
-        improvements=(Improvement("upright", apply_upright),) if turned else (),
-        splats=splats,
+        improvements=(Improvement("upright", apply_upright),) if is_turned(asked) else (),
+        splats=lambda views, geometry: splatted(views, geometry, asked),
         prepare=warm_up,
-        refine=apply_refinement,
+        refine=lambda views, geometry, gaussians: refined(asked, backend, views, geometry, gaussians),
     )
 
 
 def refined(
-    request: Request, chosen: Plan, backend: str, views: Views, geometry: Geometry, gaussians: Gaussians,
-    work: WorkFolder | None, progress: Progress,
-) -> tuple[Gaussians, Geometry, dict[str, Any]]:  # fmt: skip
+    asked: Asked, backend: str, views: Views, geometry: Geometry, gaussians: Gaussians
+) -> tuple[Gaussians, Geometry, RefinementReport]:
     """Splats refined as the budget says, and what is seen through masks only left out."""
-    facts: dict[str, Any] = {"steps": 0, "seconds": 0.0, "interrupted": False}
-    gaussians = thinned(gaussians, chosen.max_gaussians, request.seed or 0)
+    request, chosen = asked.request, asked.chosen
     if chosen.budget.steps == 0:
-        return unmasked(views, geometry, gaussians), geometry, facts
+        return unmasked(views, geometry, gaussians), geometry, RefinementReport()
     options = Refinement(
         steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
         seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=request.exposure, backend=backend,
         snapshot_every=SNAPSHOT_EVERY,
     )  # fmt: skip
 
-    def make() -> tuple[Gaussians, Geometry, dict[str, Any]]:
-        result = refine(views, geometry, gaussians, options, progress)
-        facts = {"steps": result.steps, "seconds": round(result.seconds, 3), "interrupted": result.interrupted}
+    def make() -> tuple[Gaussians, Geometry, RefinementReport]:
+        result = refine(views, geometry, gaussians, options, asked.progress)
         near = brought_near(result.gaussians, result.geometry.cameras)
-        return unmasked(views, result.geometry, near), result.geometry, facts
+        report = RefinementReport(result.steps, round(result.seconds, 3), result.interrupted)
+        return unmasked(views, result.geometry, near), result.geometry, report
 
-    if work is None:
+    if asked.work is None:
         return make()
-    return work.kept("refinement", make, *refinement_codec(geometry))
+    return asked.work.kept("refinement", make, *refinement_codec(geometry))
 
 
 def refinement_codec(geometry: Geometry) -> tuple[Callable, Callable]:
     """How a refined scene lies in the work folder: splats, cameras, and what the report says."""
 
     def pack(result):
-        gaussians, moved, facts = result
-        words = [facts["steps"], facts["seconds"], float(facts["interrupted"])]
+        gaussians, moved, report = result
+        words = [report.steps, report.seconds, float(report.interrupted)]
         return pack_gaussians(gaussians) | {
             "cameras": moved.cameras.camera_from_world.numpy(),
-            "facts": torch.tensor(words, dtype=torch.float64).numpy(),
+            "report": torch.tensor(words, dtype=torch.float64).numpy(),
         }
 
     def unpack(arrays):
         cameras = replace(geometry.cameras, camera_from_world=torch.from_numpy(arrays["cameras"]))
-        steps, seconds, interrupted = arrays["facts"].tolist()
-        facts = {"steps": int(steps), "seconds": seconds, "interrupted": bool(interrupted)}
-        return unpack_gaussians(arrays), geometry.with_cameras(cameras), facts
+        steps, seconds, interrupted = arrays["report"].tolist()
+        report = RefinementReport(int(steps), seconds, bool(interrupted))
+        return unpack_gaussians(arrays), geometry.with_cameras(cameras), report
 
     return pack, unpack

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from recon3d.errors import InputError
-from recon3d.pipeline.choices import GEOMETRY, QUALITY
+from recon3d.pipeline.choices import GEOMETRY, QUALITY, SPLATS
+
+PLY_SPLAT = 4 * (3 + 3 + 3 + 9 + 1 + 3 + 4)  # bytes of a Gaussian of degree 1 in a PLY, which refinement makes
+PLY_HEADER = 2000  # bytes at most
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,14 @@ class Request:
     weights: str | None = None
     """Of the network that --geometry names: a checkpoint file, a folder with one (and its config.json), or `random`;
     without it the published file, downloaded once."""
+    splats: str = "auto"
+    """Who makes the Gaussians (points, lift, joint, ilrm-re10k-2v, ilrm-dl3dv-16v, ilrm-dl3dv-32v, da3-giant); auto: lift
+    where the geometry has depth, else points."""
+    splats_weights: str | None = None
+    """Of the head that --splats names: a checkpoint file, a folder with one, or `random`; without it the published file,
+    downloaded once."""
+    anchors: int | None = None
+    """Views that the Gaussians of --splats joint stand in; without it as many as see nearly all points, 4 to 16."""
     allow_noncommercial: bool = False
     """auto may take weights that are not for commercial use."""
     commercial_only: bool = False
@@ -35,7 +46,9 @@ class Request:
     refine: str | None = None
     """Refinement: a number of steps (500), a time (60s, 5m) that starts when compiling is done, or 0 for none."""
     max_gaussians: int | None = None
-    """Refinement makes no more Gaussians than this."""
+    """No more Gaussians than this, whoever makes them."""
+    max_file_mb: float | None = None
+    """The same as a size of the PLY in megabytes; the smaller of the two counts."""
     holdout: str | None = None
     """N or N:START: every Nth photo from START on (of the sorted names) gives a camera but no pixel, and is measured."""
     refine_cameras: bool = False
@@ -83,6 +96,7 @@ class Plan:
 
     geometry: str
     geometry_rule: str
+    splats: str | None  # a row of SPLATS; None: auto, which looks at the geometry
     max_size: int
     max_gaussians: int
     budget: Budget
@@ -96,6 +110,7 @@ def plan(request: Request) -> Plan:
         ("--max-size", request.max_size, 32),
         ("--max-gaussians", request.max_gaussians, 1),
         ("--max-images", request.max_images, 2),
+        ("--anchors", request.anchors, 1),
         ("--seed", request.seed, 0),
     ):
         if value is not None and value < least:
@@ -108,8 +123,9 @@ def plan(request: Request) -> Plan:
     return Plan(
         geometry=name,
         geometry_rule=rule,
+        splats=chosen_splats(request),
         max_size=quality.max_size if request.max_size is None else request.max_size,
-        max_gaussians=quality.max_gaussians if request.max_gaussians is None else request.max_gaussians,
+        max_gaussians=most_gaussians(request),
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
         holdout=None if request.holdout is None else parse_holdout(request.holdout),
     )
@@ -132,6 +148,33 @@ def chosen_geometry(request: Request) -> tuple[str, str]:
     if request.weights is not None and row.weights is None:
         raise InputError("--weights", f"{request.geometry} has no weights", "Name a network with --geometry")
     return request.geometry, "named by the user"
+
+
+def chosen_splats(request: Request) -> str | None:
+    """The row of SPLATS, None for auto. Raises InputError at the flag that forbids it."""
+    row = SPLATS.get(request.splats)
+    if request.splats != "auto" and row is None:
+        remedy = f"Use auto, {', '.join(SPLATS)}"
+        raise InputError("--splats", f"'{request.splats}' is no way to make Gaussians", remedy)
+    if row is not None and request.commercial_only and not row.commercial:
+        what = f"the licence of {request.splats}'s weights is {row.licence}, and --commercial-only refuses them"
+        raise InputError("--splats", what, "Use points, lift or joint")
+    if request.splats_weights is not None and (row is None or (row.weights is None and request.splats != "joint")):
+        raise InputError("--splats-weights", f"--splats {request.splats} has no weights", "Name a head with --splats")
+    if request.anchors is not None and request.splats != "joint":
+        raise InputError("--anchors", f"--splats {request.splats} has no anchors", "Use it with --splats joint")
+    return None if row is None else request.splats
+
+
+def most_gaussians(request: Request) -> int:
+    """By --max-gaussians or --quality, and by --max-file-mb. Raises InputError at the latter."""
+    most = QUALITY[request.quality].max_gaussians if request.max_gaussians is None else request.max_gaussians
+    if request.max_file_mb is None:
+        return most
+    fit = int((request.max_file_mb * 1e6 - PLY_HEADER) / PLY_SPLAT)
+    if fit < 1:
+        raise InputError("--max-file-mb", f"{request.max_file_mb:g} MB hold no Gaussian", "Give 0.01 or more")
+    return fit if request.max_gaussians is None else min(most, fit)
 
 
 def parse_budget(text: str) -> Budget:

@@ -17,6 +17,7 @@ from recon3d.report import report, write_report
 
 if TYPE_CHECKING:
     from recon3d.io.detect import Found
+    from recon3d.pipeline.reconstruct import Outcome
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def written(
         else:
             export = write_folder(outcome.scene, made, request.device, progress)
     left_out = [{"name": name, "reason": reason} for name, reason in outcome.loaded.left_out]
-    left_out += [{"name": n, "reason": "no camera was found for it"} for n in outcome.facts["geometry"]["unregistered"]]
+    left_out += [{"name": n, "reason": "no camera was found for it"} for n in outcome.stages.geometry.unregistered]
     assert outcome.scene.views is not None
     parts = {
         "input": {
@@ -112,12 +113,7 @@ def written(
             "used": list(outcome.scene.views.names),
             "left_out": left_out,
         },
-        **outcome.facts,
-        "splats": {
-            "count": len(outcome.scene.gaussians),
-            "degree": outcome.scene.gaussians.degree,
-            "mode": outcome.scene.gaussians.mode,
-        },
+        **parts_of(outcome),
         "export": export,
         "paths": [str(output.path), str(output.report)],
     }
@@ -125,6 +121,25 @@ def written(
     write_report(made / output.report.name, content)
     publish(made, output)
     return content
+
+
+def parts_of(outcome: Outcome) -> dict[str, Any]:
+    """What the stages have to say, and what the scene is."""
+    from recon3d.pipeline.stage_reports import told
+
+    stages, gaussians = outcome.stages, outcome.scene.gaussians
+    shown = {"count": len(gaussians), "degree": gaussians.degree, "mode": gaussians.mode}
+    parts: dict[str, Any] = {
+        "rasterizer": outcome.rasterizer,
+        "geometry": told(stages.geometry),
+        "splats": shown | told(stages.splats),
+        "refinement": told(stages.refinement),
+        "world": asdict(outcome.world),
+        "repeatable": outcome.repeatable,
+    }
+    if any((weights or {}).get("random") for weights in (stages.geometry.weights, stages.splats.weights)):
+        parts["random_weights"] = True
+    return parts if outcome.holdout is None else parts | {"holdout": outcome.holdout}
 
 
 def publish(made: Path, output: Output) -> None:

@@ -24,6 +24,7 @@ from recon3d.pipeline.artefacts import Arrays, WorkFolder, pack_mapping, unpack_
 from recon3d.pipeline.choices import GEOMETRY
 from recon3d.pipeline.plan import NetworkPlan, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
+from recon3d.pipeline.stage_reports import GeometryReport
 from recon3d.progress import Progress
 from recon3d.reconstruction.network_views import in_photos
 from recon3d.sfm.mapping import Mapping
@@ -48,7 +49,7 @@ class Sourced:
 
     views: Views
     geometry: Geometry
-    facts: dict[str, Any]
+    report: GeometryReport
 
 
 def sourced(views: Views, asked: Asked) -> Sourced:
@@ -74,10 +75,11 @@ def colmap(views: Views, asked: Asked) -> Sourced:
 
 def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:
     flat, known = assembled(views, found, asked.chosen.max_size, asked.chosen.geometry)
-    facts = stated(asked, views, known, found.registered, found.repeatable) | {
-        "settings": found.settings, "why": found.why, "acceptance": found.acceptance, "disagreement": found.disagreement,
-    }  # fmt: skip
-    return Sourced(flat, known, facts)
+    report = stated(
+        asked, views, known, found.registered, repeatable=found.repeatable, settings=found.settings, why=found.why,
+        acceptance=found.acceptance, disagreement=found.disagreement,
+    )  # fmt: skip
+    return Sourced(flat, known, report)
 
 
 def network(views: Views, asked: Asked) -> Sourced:
@@ -98,11 +100,12 @@ def network(views: Views, asked: Asked) -> Sourced:
         names = ", ".join(views.names[i] for i in answer.unposed)
         asked.progress.note(f"no pair of photos tells where these stand, and they are not to be trusted: {names}")
     flat, known = in_photos(answer, views, asked.chosen.max_size)
-    facts = stated(asked, views, known, tuple(range(len(views))), how["device"] == "cpu") | {
-        "settings": f"{how['size']} px, {how['linear_layers']} on {how['device']}", "why": how["why"],
-        "acceptance": {}, "disagreement": {}, "weights": source.facts(), "network": how,
-    }  # fmt: skip
-    return Sourced(flat, known, facts)
+    settings = f"{how['size']} px, {how['linear_layers']} on {how['device']}"
+    report = stated(
+        asked, views, known, tuple(range(len(views))), repeatable=how["device"] == "cpu", settings=settings,
+        why=how["why"], acceptance={}, disagreement={}, weights=source.facts(), network=how,
+    )  # fmt: skip
+    return Sourced(flat, known, report)
 
 
 def warn(source: Checkpoint, views: Views, asked: Asked) -> None:
@@ -133,20 +136,20 @@ def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tupl
     return answer, plan.facts()
 
 
-def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, ...], repeatable: bool) -> dict[str, Any]:
-    """What the report says of every source."""
+def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, ...], **of_source: Any) -> GeometryReport:
+    """What every source reports, and what this one does."""
     measured = known.errors[known.errors >= 0]
-    return {
-        "row": asked.chosen.geometry,
-        "rule": asked.chosen.geometry_rule,
-        "licence": GEOMETRY[asked.chosen.geometry].licence,
-        "registered": len(registered),
-        "total": len(views),
-        "unregistered": [name for i, name in enumerate(views.names) if i not in set(registered)],
-        "points": len(known.points),
-        "reprojection_px": round(float(measured.median()), 4) if len(measured) else None,
-        "repeatable": repeatable,
-    }
+    return GeometryReport(
+        row=asked.chosen.geometry,
+        rule=asked.chosen.geometry_rule,
+        licence=GEOMETRY[asked.chosen.geometry].licence,
+        registered=len(registered),
+        total=len(views),
+        unregistered=tuple(name for i, name in enumerate(views.names) if i not in set(registered)),
+        points=len(known.points),
+        reprojection_px=round(float(measured.median()), 4) if len(measured) else None,
+        **of_source,
+    )
 
 
 def pack_answer(found: tuple[Answer, dict[str, Any]]) -> Arrays:

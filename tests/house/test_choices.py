@@ -37,9 +37,9 @@ def test_every_row_states_a_licence_and_says_what_it_is(row: choices.Row):
 def test_rows_of_networks_state_the_licence_of_their_weights():
     from recon3d.models.weights import table
 
-    rows = {key: row for key, row in choices.GEOMETRY.items() if row.weights is not None}
-    assert len(rows) >= 11
-    for row in rows.values():
+    rows = [row for t in (choices.GEOMETRY, choices.SPLATS) for row in t.values() if row.weights is not None]
+    assert len(rows) >= 15
+    for row in rows:
         weights = table()[row.weights]
         assert (row.licence, row.commercial) == (weights.licence, weights.commercial)
 
@@ -48,7 +48,9 @@ def test_published_weights_resolve_and_say_what_they_are():
     from recon3d.models.weights import table
 
     for key, row in table().items():
-        for name in ("network", "answer", "cost"):
+        assert callable(row.resolve("network")), key
+        assert (row.answer is None) == (row.cost is None)
+        for name in ("answer", "cost") if row.answer is not None else ():
             assert callable(row.resolve(name)), key
         assert row.read_config is None or callable(row.resolve("read_config"))
         assert row.repository.count("/") == 1 and row.file and row.licence and row.about

@@ -92,7 +92,8 @@ def main() -> None:
     parser.add_argument("--one", type=int, nargs=2, metavar=("VIEWS", "ANCHORS"), help="one figure, as JSON")
     options = parser.parse_args()
     if options.one is not None:
-        print(json.dumps(one(*options.one, options.size, options.device, repeats=2)))
+        count, anchors = options.one
+        print(json.dumps(one(count, anchors, options.size, options.device, repeats=2)))
         return
     print("| views | anchors | seconds | peak MB | Gaussians |\n| --- | --- | --- | --- | --- |")
     rows = []

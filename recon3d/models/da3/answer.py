@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.models.cost import Cost
 from recon3d.models.da3.config import Da3Config
+from recon3d.models.da3.gaussians import scale_to
 from recon3d.models.da3.mono import SKY, Da3Mono, metres
 from recon3d.models.da3.nested import Da3Nested
 from recon3d.models.da3.network import Da3, Prediction, Wanted
@@ -58,19 +60,36 @@ def geometry_of(found: Prediction, scale: Literal["arbitrary", "metres"] = "arbi
 
 
 @torch.inference_mode()
-def geometry_and_gaussians(network: Da3, pictures: NetworkPictures, how: Pass) -> tuple[Geometry, Gaussians]:
-    """The same with a Gaussian for each pixel that is not at a border, where the network's are poor; in one world."""
-    found = network(normalised(pictures.images)[None].to(how.device), wanted=Wanted(gaussians=True, chunk=how.chunk))
-    assert found.gaussians is not None
+def geometry_and_gaussians(
+    network: Da3, pictures: NetworkPictures, how: Pass, known: tuple[Tensor, Tensor] | None = None
+) -> tuple[Geometry, Gaussians]:
+    """The same with a Gaussian for each pixel that is not at a border, where the network's are poor; in one world.
+
+    `known`: camera_from_world [N, 4, 4] (known_cameras.normalise_poses) and K [N, 3, 3] in the pictures' pixels, which the
+    network then looks at, and whose scale the world has.
+    """
+    given = None if known is None else (known[0][None].to(how.device), known[1][None].to(how.device))
+    images = normalised(pictures.images)[None].to(how.device)
+    found = network(images, given, Wanted(gaussians=True, chunk=how.chunk))
     g = found.gaussians
+    assert g is not None
+    if given is not None:
+        found = scaled(found, scale_to(found.camera_from_world, given[0]))
     height, width = pictures.size
     rows, columns = int(BORDER * height), int(BORDER * width)
     inside = torch.zeros(len(pictures), height, width, dtype=torch.bool, device=g.means.device)
     inside[:, rows : height - rows, columns : width - columns] = True
     in_front = (g.scales[0] > 0).all(-1)  # not so where the correction of a depth made it negative
     kept = inside.flatten() & in_front
-    parts = (x[0][kept].cpu() for x in (g.means, g.quats, g.scales, g.opacities, g.harmonics.transpose(2, 3)))
+    parts = (x[0][kept].cpu().float() for x in (g.means, g.quats, g.scales, g.opacities, g.harmonics.transpose(2, 3)))
     return geometry_of(found), Gaussians(*parts)
+
+
+def scaled(found: Prediction, scale: Annotated[Tensor, "B"]) -> Prediction:
+    """Cameras and depth in another unit, which the Gaussians have already."""
+    rotation, translation = found.camera_from_world.split((3, 1), -1)
+    camera_from_world = torch.cat((rotation, scale[:, None, None, None] * translation), -1)
+    return replace(found, camera_from_world=camera_from_world, depth=scale[:, None, None, None] * found.depth)
 
 
 @torch.inference_mode()

@@ -61,12 +61,12 @@ def config_of(content: Any, where: str) -> IlrmConfig | None:
     from recon3d.models.official import unwrapped
 
     shapes = {str(k).removeprefix("encoder.scaler."): tuple(v.shape) for k, v in unwrapped(content).items()}
-    for variant, scene, channels, factor in (
-        ("re10k", "input_tokenizer.weight", 6, 1),
-        ("wide", "viewpoint_tokenizer.1.weight", 9, 2),
+    for scene, channels, published in (
+        ("input_tokenizer.weight", 6, IlrmConfig("re10k", viewpoint_factor=1)),
+        ("viewpoint_tokenizer.1.weight", 9, IlrmConfig("wide", viewpoint_factor=2)),
     ):
         if scene in shapes:
-            return sizes_from(shapes, scene, channels, IlrmConfig(variant, factor), where)
+            return sizes_from(shapes, scene, channels, published, where)
     return None
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 FAR = 1e10  # squared distance that every view starts with, as in the released code
-KMEANS = {"random_state": 42, "n_init": 10}  # as in the released code
+SEED, STARTS = 42, 10  # of k-means, as in the released code
 
 
 def farthest_points(centers: Annotated[Tensor, "B N 3"], count: int) -> Annotated[Tensor, "B A"]:
@@ -44,7 +44,7 @@ def clustered(
 
     anchors, clusters = [], []
     for of_scene in tokens.detach().float().cpu():
-        labels = torch.from_numpy(KMeans(count, **KMEANS).fit(of_scene.numpy()).labels_).long()
+        labels = torch.from_numpy(KMeans(count, random_state=SEED, n_init=STARTS).fit(of_scene.numpy()).labels_).long()  # type: ignore[arg-type]
         nearest = torch.tensor([nearest_to_mean(of_scene, labels == j) for j in range(count)])
         order = nearest.argsort(stable=True)
         anchors.append(nearest[order])

@@ -20,7 +20,7 @@ from recon3d.models.zpressor.config import ZPressorConfig
 
 # Up to so many tokens a view the clusters of a round are one padded attention, above it one attention each: on a CPU padding
 # can only lose where arithmetic and not the number of calls decides (tools/benchmarks/zpressor.py).
-PADDED_UP_TO = {"cpu": 192, "cuda": 256}
+PADDED_UP_TO = {"cpu": 192, "cuda": 2048}
 MOST_PADDING = 3.0  # times the supports that there are: above it clusters differ so much that padding wastes more than calls
 
 

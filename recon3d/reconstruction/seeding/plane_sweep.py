@@ -52,14 +52,20 @@ class DensePoints:
 
 def dense_points(views: Views, geometry: Geometry) -> DensePoints:
     """Points that two or more depth maps agree on, each surface once, without what masks exclude. May be none."""
+    small, trusted = swept(views, geometry)
+    return fused(views, small, trusted)
+
+
+def swept(views: Views, geometry: Geometry) -> tuple[list[Small], dict[int, Annotated[np.ndarray, "H W"]]]:
+    """Small pictures of all views, and z-depth of the views that have neighbours (at most REFERENCES of them), 0 where no
+    other depth map agrees."""
     small = [small_picture(views, geometry, i) for i in range(len(views))]
     near = neighbours(geometry)
     references = [i for i in range(len(views)) if near[i]]
     if len(references) > REFERENCES:
         references = [references[i] for i in np.linspace(0, len(references) - 1, REFERENCES).round().astype(int)]
     depths = {i: depth_map(i, near[i], small, geometry) for i in references}
-    trusted = {i: depths[i] * (agreeing(i, depths, small) >= AGREEING) for i in references}
-    return fused(views, small, trusted)
+    return small, {i: depths[i] * (agreeing(i, depths, small) >= AGREEING) for i in references}
 
 
 def small_picture(views: Views, geometry: Geometry, i: int) -> Small:

@@ -1,0 +1,1 @@
+"""Heads: networks that make Gaussians of views whose cameras are known, and what they are given."""
