@@ -44,6 +44,7 @@ class Pass:
     size: int | None = None  # pixels, of the side that the family's preprocessing sets; None: as it was trained
     chunk: int = 8  # views that dense heads take at a time
     device: str = "cpu"
+    features: bool = False  # the answer carries the features of its last layer
     once: bool = False  # the network is used once: its parts may be let go when they have done their work
     on_view: Callable[[int, int], None] = lambda done, total: None  # told by networks that go view by view
 
@@ -56,6 +57,7 @@ class Answer:
     network_from_photo: Annotated[Tensor, "N 3 3"]
     photo_rects: Annotated[Tensor, "N 4"]  # where in its pictures the photos are
     unposed: tuple[int, ...] = ()  # photos of which nothing told a pose: they stand where the search for one began
+    features: Annotated[Tensor, "N C h w"] | None = None  # of the pictures, on the network's device, where asked for
 
     def __post_init__(self) -> None:
         check_shapes(self)

@@ -123,7 +123,7 @@ def plan(request: Request) -> Plan:
     return Plan(
         geometry=name,
         geometry_rule=rule,
-        splats=chosen_splats(request),
+        splats=chosen_splats(request, name),
         max_size=quality.max_size if request.max_size is None else request.max_size,
         max_gaussians=most_gaussians(request),
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
@@ -150,7 +150,7 @@ def chosen_geometry(request: Request) -> tuple[str, str]:
     return request.geometry, "named by the user"
 
 
-def chosen_splats(request: Request) -> str | None:
+def chosen_splats(request: Request, geometry: str) -> str | None:
     """The row of SPLATS, None for auto. Raises InputError at the flag that forbids it."""
     row = SPLATS.get(request.splats)
     if request.splats != "auto" and row is None:
@@ -159,6 +159,9 @@ def chosen_splats(request: Request) -> str | None:
     if row is not None and request.commercial_only and not row.commercial:
         what = f"the licence of {request.splats}'s weights is {row.licence}, and --commercial-only refuses them"
         raise InputError("--splats", what, "Use points, lift or joint")
+    if request.splats == "lift" and GEOMETRY[geometry].weights is None:
+        what = f"--geometry {geometry} gives no depth to lift"
+        raise InputError("--splats", what, "Use points or joint, or a network with --geometry")
     if request.splats_weights is not None and (row is None or (row.weights is None and request.splats != "joint")):
         raise InputError("--splats-weights", f"--splats {request.splats} has no weights", "Name a head with --splats")
     if request.anchors is not None and request.splats != "joint":

@@ -129,7 +129,8 @@ def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tupl
 
     def run(plan: NetworkPlan) -> Answer:
         made = checkpoints.network(source, asked.request.seed or 0, plan.low, device)
-        how = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
+        told = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
+        how = replace(told, features=asked.chosen.splats == "joint")
         return source.row.resolve("answer")(made, photos, how)
 
     answer, plan = stepping_down(plans(cost, len(photos), aspect, device), run, asked.progress)

@@ -73,7 +73,8 @@ def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) 
     from recon3d.reconstruction.heads.joint import joint_gaussians
 
     weights = asked.request.splats_weights
-    network = joint_network(weights, asked.request.seed or 0).to(network_device(asked.request.device))
+    width = None if geometry.features is None else geometry.features.shape[1]
+    network = joint_network(weights, asked.request.seed or 0, width).to(network_device(asked.request.device))
     if weights in (None, RANDOM):
         asked.progress.note("joint: there are no trained weights yet, and untrained ones give what lift gives of the anchors")
     anchors = anchor_count(geometry) if asked.request.anchors is None else asked.request.anchors
@@ -89,12 +90,13 @@ def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) 
     return gaussians, replace(report, weights=told, anchors=tuple(sorted(set(names))), windows=count)
 
 
-def joint_network(weights: str | None, seed: int) -> Joint:
+def joint_network(weights: str | None, seed: int, feature_width: int | None) -> Joint:
+    """From a file, or random: then with a place for the features that the geometry carries."""
     if weights not in (None, RANDOM):
         return filled_from_file(on_meta(lambda: Joint(JointConfig())), Path(weights), Layout(), None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Joint(JointConfig()).requires_grad_(False).eval()
+        return Joint(JointConfig(feature_width=feature_width)).requires_grad_(False).eval()
 
 
 def ilrm(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:

@@ -46,16 +46,36 @@ def in_photos(answer: Answer, views: Views, max_size: int) -> tuple[Views, Geome
         shown = shown if mask is None else shown & mask
         depth.append(torch.where(shown, depth_at(known.depth[i], at), 0))
         confidence.append(torch.where(shown, sampled(known.confidence[i], at, "nearest"), 0))
-    moved = replace(known, cameras=cameras, depth=tuple(depth), confidence=tuple(confidence))
+    moved = replace(
+        known, cameras=cameras, depth=tuple(depth), confidence=tuple(confidence), features=features_in_photos(answer, flat)
+    )
     return flat, with_points(flat, moved)
 
 
+def features_in_photos(answer: Answer, views: Views) -> Annotated[Tensor, "N C h w"] | None:
+    """The network's features over the whole of each working picture, in as many cells as they had."""
+    if answer.features is None:
+        return None
+    cells, found = answer.features.shape[2:], []
+    for i, features in enumerate(answer.features):
+        working = torch.tensor(views.images[i].shape[1:])
+        at = pixels_in_picture(views.pixel_from_photo[i], answer.network_from_photo[i], cells, working / torch.tensor(cells))
+        size = answer.geometry.cameras.sizes[i].flip(0)
+        grid = (2 * at / size - 1).to(features)
+        found.append(F.grid_sample(features[None], grid[None], padding_mode="border", align_corners=False)[0])
+    return torch.stack(found)
+
+
 def pixels_in_picture(
-    pixel_from_photo: Annotated[Tensor, "3 3"], network_from_photo: Annotated[Tensor, "3 3"], size: tuple[int, ...]
-) -> Annotated[Tensor, "H W 2"]:
-    """Where the centres of the pixels of a working image of `size` lie in the network's picture."""
+    pixel_from_photo: Annotated[Tensor, "3 3"], network_from_photo: Annotated[Tensor, "3 3"], size: tuple[int, ...],
+    steps: Tensor | None = None,
+) -> Annotated[Tensor, "H W 2"]:  # fmt: skip
+    """Where the centres of the pixels of a working image of `size` lie in the network's picture; of cells of `steps` (rows,
+    columns) pixels, where these are given."""
     network_from_pixel = network_from_photo @ torch.linalg.inv(pixel_from_photo)
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) + 0.5 for n in size), indexing="ij")
+    if steps is not None:
+        y, x = y * steps[0], x * steps[1]
     return torch.stack((x, y), -1) @ network_from_pixel[:2, :2].T + network_from_pixel[:2, 2]
 
 

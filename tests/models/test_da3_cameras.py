@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recon3d.core.similarity import Similarity
-from recon3d.models.da3.known_cameras import align_poses, centers, normalise_poses, square
+from recon3d.models.da3.known_cameras import align_poses, centers, normalise_poses, normalised_from_given, square
 from recon3d.models.da3.ray_cameras import cameras_from_rays
 from recon3d.models.pose_encoding import inverse_of, rotation_from_xyzw
 
@@ -14,6 +14,13 @@ def cameras(count: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     rotation = rotation_from_xyzw(torch.randn(count, 4, generator=generator, dtype=torch.float64))
     return square(torch.cat((rotation, torch.randn(count, 3, 1, generator=generator, dtype=torch.float64)), -1))
+
+
+def test_the_similarity_of_normalised_poses_takes_the_cameras_to_them():
+    given = cameras(5)
+    similarity, expected = normalised_from_given(given), normalise_poses(given)
+    assert torch.allclose(similarity.apply(centers(given[:, :3])), centers(expected[:, :3]))
+    assert torch.allclose(given[:, :3, :3] @ similarity.rotation.T, expected[:, :3, :3])
 
 
 @pytest.mark.parametrize("seed", [0, 1])

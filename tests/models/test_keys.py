@@ -16,6 +16,9 @@ from recon3d.models.da3.published import LAYOUT as DA3_LAYOUT
 from recon3d.models.dust3r.config import DUST3R_224_LINEAR, DUST3R_512_DPT, DUST3R_512_LINEAR, MAST3R_512
 from recon3d.models.dust3r.network import Dust3r
 from recon3d.models.dust3r.published import LAYOUT as DUST3R_LAYOUT
+from recon3d.models.ilrm.config import CONFIGS as ILRM
+from recon3d.models.ilrm.network import Ilrm
+from recon3d.models.ilrm.published import LAYOUT as ILRM_LAYOUT
 from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
 from recon3d.models.lingbot.network import LingBot
 from recon3d.models.lingbot.published import LAYOUT as LINGBOT_LAYOUT
@@ -36,6 +39,9 @@ PUBLISHED: dict[str, tuple[Callable[[], nn.Module], Layout, int]] = {
     "dust3r/MASt3R_ViTLarge_BaseDecoder_512_catmlpdpt_metric": (lambda: Dust3r(MAST3R_512), DUST3R_LAYOUT, 9),
     "lingbot/lingbot-map": (lambda: LingBot(LINGBOT_MAP), LINGBOT_LAYOUT, 1),
     "lingbot/lingbot-map-stage1": (lambda: Vggt(LINGBOT_MAP_STAGE1), LINGBOT_LAYOUT, 1),
+    "ilrm/re10k_2view": (lambda: Ilrm(ILRM["ilrm-re10k-2v"]), ILRM_LAYOUT, 0),
+    "ilrm/ilrm_undistort_dl3dv_16view": (lambda: Ilrm(ILRM["ilrm-dl3dv-16v"]), ILRM_LAYOUT, 0),
+    "ilrm/ilrm_undistort_dl3dv": (lambda: Ilrm(ILRM["ilrm-dl3dv-32v"]), ILRM_LAYOUT, 0),
     "da3/da3-small": (lambda: Da3(DA3["da3-small"]), DA3_LAYOUT, 48),
     "da3/da3-base": (lambda: Da3(DA3["da3-base"]), DA3_LAYOUT, 48),
     "da3/da3-large": (lambda: Da3(DA3["da3-large"]), DA3_LAYOUT, 48),

@@ -5,6 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recon3d.models.da3.config import (
+    CameraDecoderConfig,
+    CameraEncoderConfig,
+    Da3Config,
+    GaussianHeadConfig,
+    HeadConfig,
+)
 from recon3d.models.vggt.config import CameraHeadConfig, DptConfig, VggtConfig, VitConfig
 from recon3d.models.vggt.network import Vggt
 
@@ -49,3 +56,11 @@ def tiny_vggt() -> tuple[Vggt, dict[str, Tensor]]:
         tensors[name] = tensor.clone()
     tensors["aggregator.patch_embed.mask_token"] = torch.zeros(1, 16)
     return network, tensors
+
+
+# With the camera encoder and the Gaussian head of the giant.
+TINY_DA3 = Da3Config(
+    HeadConfig("dual_dpt", 8, (8, 8, 16, 16)), img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0,
+    alt_start=1, qknorm_start=1, rope_start=1, layers=(0, 1, 2, 3), cam_dec=CameraDecoderConfig(),
+    cam_enc=CameraEncoderConfig(1, 2, 2.0), gs_head=GaussianHeadConfig(),
+)  # fmt: skip

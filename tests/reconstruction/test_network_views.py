@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,25 @@ def test_pictures_of_several_sizes_come_back_too(views):
         corner = torch.tensor([SIZES[i][1] / 2, SIZES[i][0] / 2, 1], dtype=torch.float64)
         middle = picture.network_from_photo[0] @ corner
         assert torch.allclose(middle[:2], torch.tensor(picture.size).flip(0).double() / 2, atol=1.0)
+
+
+@pytest.mark.parametrize("mode", ["crop", "pad"])
+def test_features_lie_over_the_working_picture_as_they_lay_over_the_networks(views, mode):
+    """Of a network whose features are the place in its picture that they belong to."""
+    pictures = for_vggt(photos_of(views), mode, target=112)
+    height, width = pictures.size
+    rows, columns = height // 14, width // 14
+    y, x = torch.meshgrid(14 * (torch.arange(rows) + 0.5), 14 * (torch.arange(columns) + 0.5), indexing="ij")
+    answer = replace(answered(pictures, focal=180.0), features=torch.stack((x, y)).repeat(2, 1, 1, 1))
+    flat, geometry = in_photos(answer, views, max_size=120)
+    assert geometry.features is not None
+    for i in range(2):
+        size = torch.tensor(flat.images[i].shape[1:]).double()
+        row, column = rows // 2, columns // 2
+        cell = torch.tensor([(column + 0.5) * size[1] / columns, (row + 0.5) * size[0] / rows, 1]).double()
+        expected = pictures.network_from_photo[i] @ torch.linalg.inv(flat.pixel_from_photo[i]) @ cell
+        torch.testing.assert_close(geometry.features[i, :, row, column].double(), expected[:2], atol=0.01, rtol=0)
+    assert geometry[[1]].features is not None and torch.equal(geometry[[1]].features[0], geometry.features[1])
 
 
 def test_lifted_depth_renders_as_the_photo_that_it_came_from(views):

@@ -163,6 +163,13 @@ WRONG = {
     "weights for colmap": (["--geometry", "colmap", "--weights", "x.pt"], "colmap has no weights"),
     "no commercial use": (["--geometry", "vggt-1b", "--commercial-only"], "CC-BY-NC-4.0, and --commercial-only refuses"),
     "no such file": (["--geometry", "vggt-1b", "--weights", "nowhere.pt"], "nowhere.pt: there is no such file"),
+    "no such head": (["--splats", "splatt3r"], "'splatt3r' is no way to make Gaussians"),
+    "no commercial head": (["--splats", "ilrm-re10k-2v", "--commercial-only"], "none stated, so all rights are reserved"),
+    "weights for points": (["--splats", "points", "--splats-weights", "x.pt"], "--splats points has no weights"),
+    "anchors for points": (["--splats", "points", "--anchors", "4"], "--splats points has no anchors"),
+    "no anchors": (["--splats", "joint", "--anchors", "0"], "--anchors: 0 is too small"),
+    "a file for nothing": (["--max-file-mb", "0.0001"], "0.0001 MB hold no Gaussian"),
+    "lift without depth": (["--splats", "lift"], "--geometry colmap gives no depth to lift"),
     "known cameras": (["--geometry", "vggt-1b", "--cameras", "CAMERAS"], "cameras are given, and vggt-1b finds its own"),
 }
 

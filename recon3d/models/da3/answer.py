@@ -14,7 +14,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.models.cost import Cost
 from recon3d.models.da3.config import Da3Config
-from recon3d.models.da3.gaussians import scale_to
+from recon3d.models.da3.gaussians import PixelGaussians, scale_to
 from recon3d.models.da3.mono import SKY, Da3Mono, metres
 from recon3d.models.da3.nested import Da3Nested
 from recon3d.models.da3.network import Da3, Prediction, Wanted
@@ -29,7 +29,10 @@ BORDER = 8 / 256  # of the height and of the width, whose Gaussians the publishe
 def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame."""
     pictures = preprocessed(photos, size=how.size or SIZE, patch=PATCH)
-    return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+    found, tokens = geometry_and_tokens(network, pictures, how)
+    grid = (pictures.size[0] // PATCH, pictures.size[1] // PATCH)
+    features = tokens[0].transpose(1, 2).unflatten(2, grid) if how.features and tokens is not None else None
+    return Answer(found, pictures.network_from_photo, pictures.photo_rects, features=features)
 
 
 def cost(config: Da3Config, parameters: int) -> Cost:
@@ -46,11 +49,20 @@ def geometry(
 
     `cameras_of_rays`: cameras from the rays, by samples that `seed` decides, not from the camera decoder.
     """
+    return geometry_and_tokens(network, pictures, how, cameras_of_rays, seed)[0]
+
+
+@torch.inference_mode()
+def geometry_and_tokens(
+    network: Da3 | Da3Nested, pictures: NetworkPictures, how: Pass, cameras_of_rays: bool = False, seed: int = 0
+) -> tuple[Geometry, Annotated[Tensor, "1 N L D"] | None]:
+    """The same, and the patch tokens of the last layer that the heads read; the nested network keeps none."""
     wanted = Wanted(cameras_of_rays=cameras_of_rays, seed=seed, chunk=how.chunk)
     images = normalised(pictures.images)[None].to(how.device)
     if isinstance(network, Da3Nested):
-        return geometry_of(network(images, wanted=wanted).metric, "metres")
-    return geometry_of(network(images, wanted=wanted))
+        return geometry_of(network(images, wanted=wanted).metric, "metres"), None
+    found = network(images, wanted=wanted)
+    return geometry_of(found), found.tokens
 
 
 def geometry_of(found: Prediction, scale: Literal["arbitrary", "metres"] = "arbitrary") -> Geometry:
@@ -60,36 +72,43 @@ def geometry_of(found: Prediction, scale: Literal["arbitrary", "metres"] = "arbi
 
 
 @torch.inference_mode()
-def geometry_and_gaussians(
-    network: Da3, pictures: NetworkPictures, how: Pass, known: tuple[Tensor, Tensor] | None = None
-) -> tuple[Geometry, Gaussians]:
-    """The same with a Gaussian for each pixel that is not at a border, where the network's are poor; in one world.
+def geometry_and_gaussians(network: Da3, pictures: NetworkPictures, how: Pass) -> tuple[Geometry, Gaussians]:
+    """The same with a Gaussian for each pixel that is not at a border, where the network's are poor; in one world."""
+    found = network(normalised(pictures.images)[None].to(how.device), wanted=Wanted(gaussians=True, chunk=how.chunk))
+    assert found.gaussians is not None
+    return geometry_of(found), off_borders(found.gaussians, pictures)
 
-    `known`: camera_from_world [N, 4, 4] (known_cameras.normalise_poses) and K [N, 3, 3] in the pictures' pixels, which the
-    network then looks at, and whose scale the world has.
-    """
-    given = None if known is None else (known[0][None].to(how.device), known[1][None].to(how.device))
+
+@torch.inference_mode()
+def gaussians_of_known(
+    network: Da3, pictures: NetworkPictures, how: Pass, camera_from_world: Annotated[Tensor, "N 4 4"],
+    K: Annotated[Tensor, "N 3 3"],
+) -> Gaussians:  # fmt: skip
+    """Gaussians on the rays of given cameras (normalised, known_cameras.normalise_poses; K in the pictures' pixels), which
+    the network looks at too. Its depth is brought to their unit by the cameras that it predicts, within SCALE_LIMITS."""
+    known, K_known = camera_from_world[None].to(how.device), K[None].to(how.device)
     images = normalised(pictures.images)[None].to(how.device)
-    found = network(images, given, Wanted(gaussians=True, chunk=how.chunk))
-    g = found.gaussians
-    assert g is not None
-    if given is not None:
-        found = scaled(found, scale_to(found.camera_from_world, given[0]))
+    encoded = network.encode(images, (known, K_known))
+    found = network.read(encoded, Wanted(chunk=how.chunk))
+    scale = scale_to(found.camera_from_world, known)[:, None, None, None]
+    rotation, translation = known[..., :3, :].split((3, 1), -1)
+    in_its_unit = torch.cat((rotation, translation / scale), -1)
+    placed = replace(found, camera_from_world=in_its_unit, K=K_known)
+    return off_borders(network.gaussians(encoded, images, placed, (known, K_known), how.chunk), pictures)
+
+
+def off_borders(g: PixelGaussians, pictures: NetworkPictures) -> Gaussians:
+    """Of the only scene, those that are kept."""
     height, width = pictures.size
     rows, columns = int(BORDER * height), int(BORDER * width)
     inside = torch.zeros(len(pictures), height, width, dtype=torch.bool, device=g.means.device)
     inside[:, rows : height - rows, columns : width - columns] = True
     in_front = (g.scales[0] > 0).all(-1)  # not so where the correction of a depth made it negative
     kept = inside.flatten() & in_front
-    parts = (x[0][kept].cpu().float() for x in (g.means, g.quats, g.scales, g.opacities, g.harmonics.transpose(2, 3)))
-    return geometry_of(found), Gaussians(*parts)
-
-
-def scaled(found: Prediction, scale: Annotated[Tensor, "B"]) -> Prediction:
-    """Cameras and depth in another unit, which the Gaussians have already."""
-    rotation, translation = found.camera_from_world.split((3, 1), -1)
-    camera_from_world = torch.cat((rotation, scale[:, None, None, None] * translation), -1)
-    return replace(found, camera_from_world=camera_from_world, depth=scale[:, None, None, None] * found.depth)
+    means, quats, scales, opacities, sh = (
+        x[0][kept].cpu().float() for x in (g.means, g.quats, g.scales, g.opacities, g.harmonics.transpose(2, 3))
+    )
+    return Gaussians(means, quats, scales, opacities, sh)
 
 
 @torch.inference_mode()

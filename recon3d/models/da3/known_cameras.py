@@ -45,6 +45,14 @@ def normalise_poses(camera_from_world: Annotated[Tensor, "... N 4 4"]) -> Annota
     return square(torch.cat((relative[..., :3], relative[..., 3:] / scale[..., None, None, None]), -1))
 
 
+def normalised_from_given(camera_from_world: Annotated[Tensor, "N 4 4"]) -> Similarity:
+    """What `normalise_poses` does to the world."""
+    first = camera_from_world[0].double()
+    moved = camera_from_world.double() @ square(inverse_of(first[:3]))
+    scale = centers(moved[:, :3]).norm(dim=-1).median().clamp_min(LEAST_DISTANCE)
+    return Similarity(1 / scale, first[:3, :3], first[:3, 3] / scale)
+
+
 def square(matrices: Annotated[Tensor, "... 3 4"]) -> Annotated[Tensor, "... 4 4"]:
     """With the last row (0, 0, 0, 1)."""
     last = torch.zeros_like(matrices[..., :1, :])

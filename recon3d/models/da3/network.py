@@ -41,6 +41,7 @@ class Prediction:
     rays: Tensor | None = None  # [B, S, 8h, 8w, 6]: direction, origin, in the world
     ray_confidence: Tensor | None = None  # [B, S, 8h, 8w], from 1
     gaussians: PixelGaussians | None = None
+    tokens: Tensor | None = None  # [B, S, h·w, D], of the last layer that the heads read
     features: Mapping[int, Tensor] = field(default_factory=dict)  # of the config's export_layers, [B, S, h, w, C]
 
 
@@ -92,7 +93,9 @@ class Da3(nn.Module):
         size = (depth.shape[-2], depth.shape[-1])
         encodings = self.cam_dec(encoded.camera_tokens)
         cameras = cameras_from_encoding(encodings, size)
-        found = Prediction(depth, confidence, encodings, *cameras, *more, features=encoded.features)
+        found = Prediction(
+            depth, confidence, encodings, *cameras, *more, tokens=encoded.patches[-1], features=encoded.features
+        )
         if not wanted.cameras_of_rays:
             return found
         of_rays = cameras_from_rays(more[0], more[1], size, wanted.seed)

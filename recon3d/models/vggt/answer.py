@@ -25,7 +25,8 @@ def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how:
     """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
     config = network.config
     pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
-    return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+    found, features = geometry_and_features(network, pictures, how)
+    return Answer(found, pictures.network_from_photo, pictures.photo_rects, features=features if how.features else None)
 
 
 def cost(config: VggtConfig, parameters: int) -> Cost:
@@ -48,8 +49,19 @@ def predicted(network: Vggt, images: Annotated[Tensor, "B S 3 H W"], how: Pass) 
 @torch.inference_mode()
 def geometry(network: Vggt, pictures: NetworkPictures, how: Pass) -> Geometry:
     """Cameras, depth and confidence in the pictures' pixels, by one pass over all views."""
+    return geometry_and_features(network, pictures, how)[0]
+
+
+@torch.inference_mode()
+def geometry_and_features(
+    network: Vggt, pictures: NetworkPictures, how: Pass
+) -> tuple[Geometry, Annotated[Tensor, "N C h w"]]:
+    """The same, and the patch tokens of the last layer that a head reads."""
     found = predicted(network, pictures.images[None].to(how.device), how)
-    if found.pose_encodings is None or found.depth is None or found.depth_confidence is None:
+    if found.pose_encodings is None or found.depth is None or found.depth_confidence is None or found.layers is None:
         raise ValueError("this VGGT has no camera head or no depth head, and gives no geometry without them")
     camera_from_world, K = matrices_from_encoding(found.pose_encodings[-1, 0].float(), pictures.size)
-    return geometry_in_network(camera_from_world, K, found.depth[0, ..., 0], found.depth_confidence[0], source="vggt")
+    tokens = found.layers[max(found.layers)][0, :, network.config.special_tokens :]
+    features = tokens.transpose(1, 2).unflatten(2, grid_of(pictures.images, network.config.patch_size))
+    maps = (found.depth[0, ..., 0], found.depth_confidence[0])
+    return geometry_in_network(camera_from_world, K, *maps, source="vggt"), features

@@ -83,4 +83,4 @@ def features_of(network: Joint, geometry: Geometry, device: torch.device) -> Ten
     """A geometry network's features, where this geometry carries them and this head was made for their width."""
     if geometry.features is None or network.config.feature_width != geometry.features.shape[1]:
         return None
-    return geometry.features[None].to(device)
+    return geometry.features[None].to(device, torch.float32)

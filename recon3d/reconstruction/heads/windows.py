@@ -18,7 +18,7 @@ def windows(views: int, size: int) -> list[Annotated[Tensor, "V"]]:
     """Views in their order, at most `size` at a time; neighbours share OVERLAP of them, and the last one is full too."""
     if views <= size:
         return [torch.arange(views)]
-    step = max(round(size * (1 - OVERLAP)), 1)
+    step = max(min(round(size * (1 - OVERLAP)), size - 1), 1)
     starts = [*range(0, views - size, step), views - size]
     return [torch.arange(start, start + size) for start in starts]
 

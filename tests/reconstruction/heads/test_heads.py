@@ -11,10 +11,13 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.similarity import Similarity
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.errors import InputError
+from recon3d.models.da3.network import Da3
 from recon3d.models.ilrm.config import IlrmConfig
 from recon3d.models.ilrm.network import Ilrm
 from recon3d.models.joint import Joint
+from recon3d.reconstruction.heads import ilrm as ilrm_head
 from recon3d.reconstruction.heads.anchors import anchor_count
+from recon3d.reconstruction.heads.da3 import da3_gaussians
 from recon3d.reconstruction.heads.ilrm import ilrm_gaussians
 from recon3d.reconstruction.heads.joint import joint_gaussians
 from recon3d.reconstruction.heads.start_depth import filled_from_nearest, start_depth
@@ -23,6 +26,7 @@ from recon3d.reconstruction.heads.windows import footprints, fused, windows
 from recon3d.reconstruction.lift import lift
 from recon3d.rendering.render import render
 from tests.models.test_joint import TINY
+from tests.models.tiny import TINY_DA3
 from tests.reconstruction.scenes import bare_geometry, plane_photos, views_of
 
 MOVED = Similarity.of(
@@ -44,8 +48,8 @@ def wall(views: int = 5):
     return seen, replace(geometry, depth=tuple(depth), confidence=confidence)
 
 
-@pytest.mark.parametrize("head", ["joint", "ilrm wide", "ilrm re10k"])
-def test_a_moved_and_scaled_world_gives_the_same_gaussians_moved(head: str) -> None:
+@pytest.mark.parametrize("head", ["joint", "ilrm wide", "ilrm re10k", "da3"])
+def test_a_moved_and_scaled_world_gives_the_same_gaussians_moved(head: str, monkeypatch) -> None:
     """What a head sees depends on neither the world's frame nor its unit, and both are undone on the way out."""
     views, geometry = wall(3)
     torch.manual_seed(0)
@@ -53,7 +57,12 @@ def test_a_moved_and_scaled_world_gives_the_same_gaussians_moved(head: str) -> N
         network = Joint(TINY)
         torch.nn.init.normal_(network.decoder.linear.weight, std=0.02)
         run = lambda g: joint_gaussians(network, views, g, 2)[0]  # noqa: E731
+    elif head == "da3":
+        da3 = Da3(TINY_DA3).eval()
+        da3.head.output_conv2[2].bias.data += 2  # depth above what its correction takes off
+        run = lambda g: da3_gaussians(da3, views, g)  # noqa: E731
     else:
+        monkeypatch.setitem(ilrm_head.SIZES, "wide", (64, 96))
         ilrm = Ilrm(IlrmConfig("wide" if "wide" in head else "re10k", 2, 8, 16, 8, 2))
         run = lambda g: ilrm_gaussians(ilrm, views, g)  # noqa: E731
     expected = run(geometry).transformed(MOVED)
