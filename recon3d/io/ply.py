@@ -19,6 +19,7 @@ from recon3d.io import ply_table
 # A logit of 40 is 1 - 4e-18: float32 reads it as exactly 1, and no reader meets an infinity.
 LOGIT_BOUND = 40.0
 MODE_COMMENT = "SplatRenderMode:"
+LOGIT_COMMENT = "opacity is a logit"  # written where the values alone would not tell
 MODE_WORDS: dict[Mode, str] = {"default": "default", "antialiased": "mip", "2dgs": "2dgs"}
 REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
 KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
@@ -35,6 +36,8 @@ def write_ply(path: Path | str, splats: Splats) -> None:
     splats.check(f"writing {path}")
     columns = column_names(splats.sh.shape[1] - 1)
     comment = f"comment {MODE_COMMENT} {MODE_WORDS[splats.mode]}\n" if splats.mode != "default" else ""
+    if linear(splats.opacities):  # what a head gives may lie between 0.50 and 0.73, and would be taken for unmended
+        comment += f"comment {LOGIT_COMMENT}\n"
     header = (
         f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(splats)}\n"
         + "".join(f"property float {name}\n" for name in columns)
@@ -102,7 +105,7 @@ def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacit
         parts = [_physical(part, surfel) for part in ply_table.rows(file, path, header, element)]
     means, quats, scales, opacities, sh, clamped = (np.concatenate(column) for column in zip(*parts, strict=True))
     _check_values(path, means=means, quats=quats, scales=scales, opacities=opacities, sh=sh)
-    if not opacity_as_is and linear(opacities):
+    if not opacity_as_is and LOGIT_COMMENT not in header.comments and linear(opacities):
         opacities = np.clip(logit_of(opacities), OPACITY_BOUND, 1 - OPACITY_BOUND)
         if note:
             note(f"{path}: opacities are stored without the logit (all within 0 to 1): mended; --opacity as-is keeps them")

@@ -164,6 +164,16 @@ def test_what_is_written_is_read_back(tmp_path, degree, mode, means, log_scale, 
     assert_same(read_ply(tmp_path / "a.ply"), gaussians)
 
 
+def test_opacities_that_look_like_unmended_ones_come_back_as_they_were(tmp_path):
+    """All between 0.5 and 0.73, as a head's may be: their logits are within 0 to 1."""
+    gaussians = synthetic_gaussians(64)
+    opacities = torch.linspace(0.51, 0.72, 64)
+    write_ply(tmp_path / "a.ply", replace(gaussians, opacities=opacities))
+    torch.testing.assert_close(read_ply(tmp_path / "a.ply").opacities, opacities, atol=1e-6, rtol=0)
+    write_ply(tmp_path / "b.ply", replace(gaussians, opacities=torch.linspace(0.1, 0.9, 64)))
+    assert b"logit" not in (tmp_path / "b.ply").read_bytes()[:2000]
+
+
 def test_opacities_of_exactly_zero_and_one_get_finite_logits_and_come_back(tmp_path):
     gaussians = replace(synthetic_gaussians(3), opacities=torch.tensor([0.0, 1.0, 0.5]))
     write_ply(tmp_path / "a.ply", gaussians)
