@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.detect import Found
 from recon3d.io.load import Loaded, load_views
+from recon3d.models.ilrm.config import CONFIGS
 from recon3d.pipeline.artefacts import (
     WorkFolder,
     pack_gaussians,
@@ -27,11 +30,14 @@ from recon3d.pipeline.sources import Asked, sourced
 from recon3d.pipeline.splats import splatted
 from recon3d.pipeline.stage_reports import GeometryReport, RefinementReport, StageReports
 from recon3d.progress import Progress
+from recon3d.reconstruction.heads.ilrm import normalisation
+from recon3d.reconstruction.heads.optimisation import STEPS, optimised
 from recon3d.reconstruction.pruning import brought_near, unmasked
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
 from recon3d.rendering.render import usable_backend
 
+PUBLISHED_OPTIMISATION = ("ilrm-dl3dv-16v", "ilrm-dl3dv-32v")  # rows of SPLATS whose authors optimise after prediction
 SNAPSHOT_EVERY = 50  # steps between two pictures of the scene for whoever watches; one costs less than a step
 
 
@@ -126,6 +132,8 @@ def refined(
     request, chosen = asked.request, asked.chosen
     if chosen.budget.steps == 0:
         return unmasked(views, geometry, gaussians), geometry, RefinementReport()
+    if request.refine is None and chosen.splats in PUBLISHED_OPTIMISATION:
+        return optimised_as_published(asked, backend, views, geometry, gaussians)
     options = Refinement(
         steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
         seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=request.exposure, backend=backend,
@@ -141,6 +149,20 @@ def refined(
     if asked.work is None:
         return make()
     return asked.work.kept("refinement", make, *refinement_codec(geometry))
+
+
+def optimised_as_published(
+    asked: Asked, backend: str, views: Views, geometry: Geometry, gaussians: Gaussians
+) -> tuple[Gaussians, Geometry, RefinementReport]:
+    """A head's own few steps, where --refine asks for no others."""
+    seen = ~views.held_out
+    similarity = normalisation(CONFIGS[str(asked.chosen.splats)], geometry[seen])
+    start = time.perf_counter()
+    advance = partial(asked.progress.advance, text="steps")
+    found = optimised(gaussians, views[seen], geometry[seen], similarity, backend, advance)
+    way = "as published: Adam on the input views"
+    report = RefinementReport(STEPS, round(time.perf_counter() - start, 3), way=way)
+    return unmasked(views, geometry, found), geometry, report
 
 
 def refinement_codec(geometry: Geometry) -> tuple[Callable, Callable]:

@@ -44,7 +44,8 @@ class Request:
     max_size: int | None = None
     """Longest side in pixels of the pictures that refinement works on."""
     refine: str | None = None
-    """Refinement: a number of steps (500), a time (60s, 5m) that starts when compiling is done, or 0 for none."""
+    """Refinement: a number of steps (500), a time (60s, 5m) that starts when compiling is done, or 0 for none. Without it
+    --splats ilrm-dl3dv-... takes the ten steps of its authors."""
     max_gaussians: int | None = None
     """No more Gaussians than this, whoever makes them."""
     max_file_mb: float | None = None

@@ -80,6 +80,14 @@ def test_ilrm_runs_from_its_published_layout_with_given_cameras(
     assert "no commercial use" in said and "expect less than its published figures" in said
 
 
+def test_without_refine_ilrm_takes_the_steps_of_its_authors(posed, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(ilrm.SIZES, "wide", (96, 128))
+    torch.save({"model": published_names("wide", dict(Ilrm(TINY["wide"]).state_dict()))}, tmp_path / "file.pt")
+    arguments = [posed, *SMALL, "--splats", "ilrm-dl3dv-16v", "--splats-weights", str(tmp_path / "file.pt")]
+    report = report_of(tmp_path / "scene.ply", arguments)
+    assert report["refinement"]["steps"] == 10 and report["refinement"]["way"].startswith("as published")
+
+
 def test_a_file_of_another_network_is_refused_and_explained(posed, tmp_path, capsys) -> None:
     tensors = published_names("wide", dict(Ilrm(TINY["wide"]).state_dict()))
     del tensors["processor.blocks.0.read_cross.k.weight"]

@@ -8,6 +8,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.similarity import Similarity
 from recon3d.core.views import Views
+from recon3d.models.ilrm.config import IlrmConfig
 from recon3d.models.ilrm.network import Ilrm
 from recon3d.models.ilrm.normalisation import from_first_camera, normalised, normalised_from_world
 from recon3d.models.ilrm.preprocessing import preprocessed
@@ -21,7 +22,7 @@ def ilrm_gaussians(network: Ilrm, views: Views, geometry: Geometry) -> Gaussians
     config = network.config
     photos = [image.permute(1, 2, 0).contiguous().numpy() for image in views.images]
     pictures = preprocessed(photos, SIZES[config.variant], config)
-    similarity = normalisation(network, geometry)
+    similarity = normalisation(config, geometry)
     K = (pictures.network_from_photo @ geometry.cameras.K).float()
     cameras = normalised(geometry.cameras.world_from_camera, similarity)
     device = next(network.parameters()).device
@@ -30,11 +31,11 @@ def ilrm_gaussians(network: Ilrm, views: Views, geometry: Geometry) -> Gaussians
     return in_world(found, similarity)
 
 
-def normalisation(network: Ilrm, geometry: Geometry) -> Similarity:
+def normalisation(config: IlrmConfig, geometry: Geometry) -> Similarity:
     """As trained. The clips of RealEstate10K begin at the origin, and the rule of that variant depends on it: photos from
     elsewhere are moved there first."""
     cameras = geometry.cameras.world_from_camera
-    if network.config.wide:
-        return normalised_from_world(cameras, network.config)
+    if config.wide:
+        return normalised_from_world(cameras, config)
     first = from_first_camera(cameras)
-    return normalised_from_world(normalised(cameras, first), network.config) @ first
+    return normalised_from_world(normalised(cameras, first), config) @ first

@@ -20,6 +20,7 @@ from recon3d.reconstruction.heads.anchors import anchor_count
 from recon3d.reconstruction.heads.da3 import da3_gaussians
 from recon3d.reconstruction.heads.ilrm import ilrm_gaussians
 from recon3d.reconstruction.heads.joint import joint_gaussians
+from recon3d.reconstruction.heads.optimisation import optimised
 from recon3d.reconstruction.heads.start_depth import filled_from_nearest, start_depth
 from recon3d.reconstruction.heads.trained import Trained, outside
 from recon3d.reconstruction.heads.windows import footprints, fused, windows
@@ -27,7 +28,7 @@ from recon3d.reconstruction.lift import lift
 from recon3d.rendering.render import render
 from tests.models.test_joint import TINY
 from tests.models.tiny import TINY_DA3
-from tests.reconstruction.scenes import bare_geometry, plane_photos, views_of
+from tests.reconstruction.scenes import bare_geometry, plane_photos, splat_photos, views_of
 
 MOVED = Similarity.of(
     2.5, torch.linalg.matrix_exp(torch.tensor([[0, -0.7, 0.2], [0.7, 0, 0.4], [-0.2, -0.4, 0]], dtype=torch.float64)),
@@ -101,6 +102,27 @@ def test_stereo_and_sparse_points_tell_the_depth_of_the_wall() -> None:
         assert 0.02 < float((trusted > 0).float().mean()) < 1
     with pytest.raises(InputError, match="nothing tells the depth"):
         start_depth(views, bare_geometry(geometry.cameras))
+
+
+def test_published_optimisation_brings_pictures_nearer_to_the_photos_in_any_unit() -> None:
+    """In ten steps; and a world of another unit ends at the same scene, as steps are taken in the head's units."""
+    _, geometry, truth = splat_photos(views=4)
+    black = render(truth, geometry.cameras, device="cpu")
+    views = views_of(black.rgb + 1 - black.alpha[:, None])
+    noise = 0.02 * torch.randn(truth.sh.shape, generator=torch.Generator().manual_seed(0))
+    start = replace(truth, sh=truth.sh + 10 * noise)
+    similarity = ilrm_head.normalisation(IlrmConfig("wide", 2), geometry)
+    found = optimised(start, views, geometry, similarity, "cpu")
+
+    def error(gaussians: Gaussians) -> float:
+        white = render(gaussians, geometry.cameras, device="cpu")
+        pictures = white.rgb + 1 - white.alpha[:, None]
+        return float((pictures - torch.stack([views.rgb(i) for i in range(4)])).square().mean())
+
+    assert error(found) < 0.95 * error(start)
+    moved = geometry.transformed(MOVED)
+    there = optimised(start.transformed(MOVED), views, moved, ilrm_head.normalisation(IlrmConfig("wide", 2), moved), "cpu")
+    torch.testing.assert_close(there.transformed(MOVED.inverse()).means, found.means, atol=1e-3, rtol=0)
 
 
 def test_windows_hold_every_view_and_share_a_quarter() -> None:
