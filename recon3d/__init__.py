@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from recon3d.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from recon3d.pipeline.api import load_scene, load_views, reconstruct, render, save
 
-__version__ = "0.1.0"
 __all__ = ["load_scene", "load_views", "reconstruct", "render", "save"]
 
 

@@ -7,8 +7,8 @@ import os
 import sys
 import traceback
 
-from recon3d import __version__
 from recon3d.errors import InputError
+from recon3d.version import __version__
 
 # Command -> (module with a function main(arguments: list[str]) -> None, what it does). In the order of the help page.
 COMMANDS = {

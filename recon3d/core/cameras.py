@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recon3d.core.shapes import check_shapes
-from recon3d.core.similarity import Similarity
+from recon3d.core.similarity import Similarity, mean_rotation
 
 
 @dataclass(frozen=True)
@@ -125,3 +125,26 @@ def fitted_size(height: int, width: int, longest: int) -> tuple[int, int]:
     """(height, width) with the longest side at most `longest`, in the same shape; never enlarged."""
     scale = min(1.0, longest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def fit_cameras(source: Cameras, target: Cameras, weights: Annotated[Tensor, "N"] | None = None) -> Similarity:
+    """The similarity that takes the cameras of `source` to those of `target`: rotation from their rotations, scale and
+    translation from their centres. Two cameras suffice. Raises ValueError where all centres of `source` coincide.
+    """
+    if len(source) != len(target) or len(source) < 2:
+        raise ValueError(f"two or more pairs of cameras are needed, {len(source)} and {len(target)} were given")
+    w = torch.ones(len(source), dtype=torch.float64) if weights is None else weights.double()
+    w = w / w.sum()
+    between = (
+        target.camera_from_world[:, :3, :3].double().transpose(1, 2) @ source.camera_from_world[:, :3, :3].double()
+    )
+    rotation = mean_rotation(between, w)
+    a, b = source.centers_in_world.double() @ rotation.T, target.centers_in_world.double()
+    mean_a, mean_b = w @ a, w @ b
+    spread = w @ (a - mean_a).square().sum(1)
+    if spread <= 0:
+        raise ValueError("the scale between the cameras is undecided: all source centres coincide")
+    scale = (w @ ((a - mean_a) * (b - mean_b)).sum(1)) / spread
+    if scale <= 0:
+        raise ValueError("the camera centres contradict the camera rotations: no positive scale fits")
+    return Similarity(scale, rotation, mean_b - scale * mean_a)

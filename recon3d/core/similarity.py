@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from recon3d.core.shapes import check_shapes
-
-if TYPE_CHECKING:
-    from recon3d.core.cameras import Cameras
 
 
 @dataclass(frozen=True)
@@ -89,26 +86,3 @@ def mean_rotation(
     sign = torch.ones(3, dtype=torch.float64)
     sign[2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vt))
     return u @ torch.diag(sign) @ vt
-
-
-def fit_cameras(source: Cameras, target: Cameras, weights: Annotated[Tensor, "N"] | None = None) -> Similarity:
-    """The similarity that takes the cameras of `source` to those of `target`: rotation from their rotations, scale and
-    translation from their centres. Two cameras suffice. Raises ValueError where all centres of `source` coincide.
-    """
-    if len(source) != len(target) or len(source) < 2:
-        raise ValueError(f"two or more pairs of cameras are needed, {len(source)} and {len(target)} were given")
-    w = torch.ones(len(source), dtype=torch.float64) if weights is None else weights.double()
-    w = w / w.sum()
-    between = (
-        target.camera_from_world[:, :3, :3].double().transpose(1, 2) @ source.camera_from_world[:, :3, :3].double()
-    )
-    rotation = mean_rotation(between, w)
-    a, b = source.centers_in_world.double() @ rotation.T, target.centers_in_world.double()
-    mean_a, mean_b = w @ a, w @ b
-    spread = w @ (a - mean_a).square().sum(1)
-    if spread <= 0:
-        raise ValueError("the scale between the cameras is undecided: all source centres coincide")
-    scale = (w @ ((a - mean_a) * (b - mean_b)).sum(1)) / spread
-    if scale <= 0:
-        raise ValueError("the camera centres contradict the camera rotations: no positive scale fits")
-    return Similarity(scale, rotation, mean_b - scale * mean_a)

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from recon3d import __version__
 from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import sog_container as container
 from recon3d.io.sog_codebooks import codebook, morton_order, nearest, palette, palette_size
 from recon3d.io.sog_container import Container, unreadable
+from recon3d.version import __version__
 
 MOST_SPLATS = 200_000_000  # 20 bytes each at the worst, in a zip of at most 4 GiB
 FREE_SPLATS, SPLATS_A_BYTE = 1 << 16, 16  # a file that declares more than so many for its bytes is no scene but a trap

@@ -15,7 +15,8 @@ from torch import nn
 
 from recon3d.errors import InputError, check_exists
 from recon3d.models.config import configured
-from recon3d.models.loading import content_of, filled_from_file, lowered, on_meta, packed
+from recon3d.models.loading import content_of, filled_from_file, lowered, packed
+from recon3d.models.meta import on_meta
 from recon3d.models.weights import Weights
 from recon3d.progress import Progress
 

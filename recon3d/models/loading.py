@@ -9,18 +9,19 @@ import argparse
 import ctypes
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recon3d.errors import InputError, check_exists
-from recon3d.models.official import Accounting, Layout, Shape, account, unwrapped
+from recon3d.models.meta import Network, shapes_of
+from recon3d.models.official import Accounting, Layout, account, unwrapped
+from recon3d.models.resemblance import looks_like
 from recon3d.models.vit import Linear
 
-Network = TypeVar("Network", bound=nn.Module)
 SHOWN = 3  # names in an error before it says how many more
 READ_AT_A_TIME = 256_000_000  # bytes of a mapped file
 
@@ -72,16 +73,6 @@ def refused_class(error: BaseException) -> str:
     words = str(error).replace("`", " ").replace("'", " ").split()
     named = [w.rstrip(".,") for w in words if "." in w.strip(".") and w.replace(".", "").replace("_", "").isalnum()]
     return named[0] if named else "no plain pickle of tensors"
-
-
-def on_meta(build: Callable[[], Network]) -> Network:
-    """The network with shapes and no values."""
-    with torch.device("meta"):
-        return build()
-
-
-def shapes_of(network: nn.Module) -> dict[str, Shape]:
-    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def filled(
@@ -185,8 +176,6 @@ def check_accounting(accounting: Accounting, where: str, tensors: Mapping[str, T
     """Raise InputError that says which tensors do not fit, and what the file looks like."""
     if accounting.complete:
         return
-    from recon3d.models.resemblance import looks_like
-
     parts = []
     if accounting.misshapen:
         name, has, wanted = accounting.misshapen[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from recon3d.models.loading import on_meta, shapes_of
+from recon3d.models.meta import on_meta, shapes_of
 from recon3d.models.official import Accounting, Shape, account
 from recon3d.models.weights import Weights, table
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Literal
 
-from recon3d import __version__
 from recon3d.pipeline.choices import GEOMETRY
+from recon3d.version import __version__
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recon3d import __version__
 from recon3d.atomic import flush_all, make_parents, refuse_existing
 from recon3d.errors import InputError, check_exists
 from recon3d.pipeline.request import Request, plan
 from recon3d.progress import Progress
 from recon3d.report import report, write_report
+from recon3d.version import __version__
 
 if TYPE_CHECKING:
     from recon3d.io.detect import Found

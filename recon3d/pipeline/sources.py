@@ -17,7 +17,7 @@ from recon3d.io.load import Loaded
 from recon3d.io.photos import read_photo
 from recon3d.models import checkpoints
 from recon3d.models.checkpoints import Checkpoint
-from recon3d.models.loading import on_meta
+from recon3d.models.meta import on_meta
 from recon3d.models.pictures import Answer
 from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, WorkFolder, pack_mapping, unpack_mapping

@@ -15,7 +15,8 @@ from recon3d.core.views import Views
 from recon3d.models import checkpoints
 from recon3d.models.checkpoints import RANDOM, Checkpoint
 from recon3d.models.joint import Joint, JointConfig
-from recon3d.models.loading import filled_from_file, on_meta
+from recon3d.models.loading import filled_from_file
+from recon3d.models.meta import on_meta
 from recon3d.models.official import Layout
 from recon3d.models.weights import table
 from recon3d.pipeline.choices import SPLATS

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recon3d.core.cameras import Cameras
+from recon3d.core.cameras import Cameras, fit_cameras
 from recon3d.core.rotations import rotation_angle, rotation_from_vector
-from recon3d.core.similarity import Similarity, fit_cameras, fit_points, mean_rotation
+from recon3d.core.similarity import Similarity, fit_points, mean_rotation
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 
 NUMBERS = st.floats(-2, 2)

@@ -15,7 +15,8 @@ from recon3d.models.dust3r.pair_graphs import pairs_of
 from recon3d.models.dust3r.pairs import pairs
 from recon3d.models.dust3r.preprocessing import preprocessed
 from recon3d.models.dust3r.published import LAYOUT
-from recon3d.models.loading import filled, on_meta
+from recon3d.models.loading import filled
+from recon3d.models.meta import on_meta
 from recon3d.models.pictures import NetworkPictures
 from tests.models.dust3r_files import DENSE, LINEAR, MATCHING, published, tiny, tiny_config
 

@@ -22,7 +22,7 @@ from recon3d.models.ilrm.published import LAYOUT as ILRM_LAYOUT
 from recon3d.models.lingbot.config import LINGBOT_MAP, LINGBOT_MAP_STAGE1
 from recon3d.models.lingbot.network import LingBot
 from recon3d.models.lingbot.published import LAYOUT as LINGBOT_LAYOUT
-from recon3d.models.loading import on_meta, shapes_of
+from recon3d.models.meta import on_meta, shapes_of
 from recon3d.models.official import Layout, account
 from recon3d.models.vggt.config import VGGT_1B
 from recon3d.models.vggt.network import Vggt

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from recon3d.errors import InputError
-from recon3d.models.loading import filled_from_file, on_meta, tensors_of
+from recon3d.models.loading import filled_from_file, tensors_of
+from recon3d.models.meta import on_meta
 from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.published import LAYOUT
 from tests.models.tiny import TINY_VGGT, tiny_vggt

@@ -13,7 +13,8 @@ from recon3d.models.dust3r.config import DUST3R_224_LINEAR, DUST3R_512_DPT, DUST
 from recon3d.models.dust3r.model_string import config_of_checkpoint, settings_of
 from recon3d.models.dust3r.network import Dust3r
 from recon3d.models.dust3r.published import LAYOUT
-from recon3d.models.loading import content_of, filled, on_meta
+from recon3d.models.loading import content_of, filled
+from recon3d.models.meta import on_meta
 from recon3d.models.official import unwrapped
 from tests.models.dust3r_files import LINEAR, naver_file, published, tiny, tiny_config
 

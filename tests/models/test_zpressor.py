@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recon3d.models.loading import on_meta, shapes_of
+from recon3d.models.meta import on_meta, shapes_of
 from recon3d.models.zpressor import network as module
 from recon3d.models.zpressor.anchors import assigned, farthest_points
 from recon3d.models.zpressor.config import PUBLISHED, ZPressorConfig

@@ -21,7 +21,8 @@ from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.da3.published import LAYOUT
 from recon3d.models.da3.ray_cameras import cameras_from_rays
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
-from recon3d.models.loading import filled, on_meta
+from recon3d.models.loading import filled
+from recon3d.models.meta import on_meta
 from recon3d.models.vit import normalised
 from tests.parity.cases import Case
 from tests.parity.run_vggt import nested

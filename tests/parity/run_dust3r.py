@@ -16,7 +16,8 @@ from recon3d.models.dust3r.network import normalised as normalised_images
 from recon3d.models.dust3r.pair_graphs import pairs_of
 from recon3d.models.dust3r.preprocessing import preprocessed
 from recon3d.models.dust3r.published import LAYOUT
-from recon3d.models.loading import filled, on_meta
+from recon3d.models.loading import filled
+from recon3d.models.meta import on_meta
 from recon3d.training import pair_losses
 from recon3d.training.pair_losses import TwoMaps
 from tests.parity.cases import Case

@@ -17,7 +17,8 @@ from recon3d.models.lingbot.network import LingBot, rotation_in_time, token_posi
 from recon3d.models.lingbot.published import LAYOUT
 from recon3d.models.lingbot.stream import PASSING_FRAME, Stream, Streamed
 from recon3d.models.lingbot.windows import Joined, Windows, joined, stream_in_windows
-from recon3d.models.loading import filled, on_meta
+from recon3d.models.loading import filled
+from recon3d.models.meta import on_meta
 from recon3d.models.official import Layout
 from recon3d.models.pose_encoding import inverse_of, matrices_from_encoding
 from recon3d.models.streaming import FrameCache, causal

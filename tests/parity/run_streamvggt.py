@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from recon3d.models.loading import filled, on_meta
+from recon3d.models.loading import filled
+from recon3d.models.meta import on_meta
 from recon3d.models.stream_vggt.stream import Stream, forward_causal
 from recon3d.models.vggt.network import Vggt
 from recon3d.models.vggt.published import LAYOUT

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from recon3d.models.config import configured
-from recon3d.models.loading import filled, on_meta
+from recon3d.models.loading import filled
+from recon3d.models.meta import on_meta
 from recon3d.models.official import Layout
 from recon3d.models.pictures import NetworkPictures
 from recon3d.models.pose_encoding import encoding_from_matrices, inverse_of, matrices_from_encoding

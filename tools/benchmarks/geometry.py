@@ -29,7 +29,7 @@ from safetensors.torch import save_file
 from recon3d.models.checkpoints import Checkpoint, network
 from recon3d.models.da3 import answer as da3
 from recon3d.models.da3.network import Da3
-from recon3d.models.loading import on_meta
+from recon3d.models.meta import on_meta
 from recon3d.models.pictures import NetworkPictures, Pass
 from recon3d.models.vggt.answer import HEADS, predicted
 from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME

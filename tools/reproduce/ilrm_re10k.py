@@ -64,11 +64,12 @@ def clips(folder: Path, index: dict[str, Any], skipped: Counter) -> Iterator[Cli
     for name in sorted(set(places.values())):
         for stored in torch.load(folder / name, weights_only=True):
             entry = index.get(stored["key"])
-            reason = "not in the index" if entry is None else why_skipped(stored, entry)
-            if reason is None:
-                yield clip_of(stored, entry)
-            else:
+            if entry is None:
+                skipped["not in the index"] += 1
+            elif reason := why_skipped(stored, entry):
                 skipped[reason] += 1
+            else:
+                yield clip_of(stored, entry)
     missing = sum(1 for key, entry in index.items() if entry is not None and key not in places)
     if missing:
         skipped["not in the chunks"] = missing
@@ -109,7 +110,7 @@ def measured(ilrm: Ilrm, clip: Clip, device: str) -> float:
     targets = slice(clip.contexts, None)
     rgb, _, alpha = rasterize(
         g.means[0], g.quats[0], g.scales[0], g.opacities[0], g.sh[0], torch.linalg.inv(cameras[targets]).to(device),
-        clip.K[targets].to(device), *SIZE[::-1], backend=backend_for(device),
+        clip.K[targets].to(device), SIZE[1], SIZE[0], backend=backend_for(device),
     )  # fmt: skip
     drawn = (rgb + 1 - alpha[:, None]).clamp(0, 1).cpu()
     values = [psnr(a, b) for a, b in zip(drawn, clip.images[targets], strict=True)]
@@ -129,6 +130,7 @@ def main() -> int:
         check_exists(options.chunks / "index.json", "Give the folder with the chunks and their index.json")
         source = checkpoint(ROW, table()[ROW], options.weights, Progress(lambda e: print(e.text, file=sys.stderr)))
         ilrm = network(source, 0, None, options.device)
+        assert isinstance(ilrm, Ilrm)
         skipped: Counter = Counter()
         found = {c.key: measured(ilrm, c, options.device) for c in clips(options.chunks, index, skipped)}
     except InputError as error:

@@ -8,10 +8,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from recon3d.core.cameras import Cameras
+from recon3d.core.cameras import Cameras, fit_cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.rotations import rotation_from_vector
-from recon3d.core.similarity import fit_cameras
 
 TURN_RATE, SHIFT_RATE = 1e-4, 1e-4  # radians, and shares of the scene's extent, for each step of Adam
 EXPOSURE_RATE = 5e-3  # of the entries of the colour matrix: a photo half as bright takes 100 steps of its own

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from recon3d.core.cameras import fit_cameras
 from recon3d.core.geometry import Geometry
 from recon3d.core.pairs import Pairs
-from recon3d.core.similarity import fit_cameras
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.errors import InputError
 from recon3d.metrics.poses import pair_errors
