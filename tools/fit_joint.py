@@ -2,8 +2,9 @@
 
     python tools/fit_joint.py --steps 500
 
-The scene is the still life of datasets/sample, photographed anew along its arc. The network sees 2 to 16 of the inputs, and
-is measured on views that lie between them and are none of them.
+The scene is the still life of datasets/sample, photographed anew along a third of its arc, with its true depth. The network
+is measured on views that lie between the inputs and are none of them. The first fit sees all inputs in every step; the
+second a number of them that changes, so that it can be asked about any.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from recon3d.rendering.render import backend_for, rasterize
 from tools.make_sample import ARC, DISTANCE, LIGHT, SOLIDS, TARGET
 from tools.raycaster import first_hits, photograph
 
-SMALL = JointConfig(dim=128, image_patch=8, scene_patch=4, encoder_blocks=1, zpressor_layers=2, blocks=6)
+SMALL = JointConfig(dim=128, image_patch=8, scene_patch=8, step=1, encoder_blocks=1, zpressor_layers=2, blocks=6)
 RATE = 2e-3
+ARC_OF_FIT = ARC / 3  # degrees
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Posed:
         return self.views.chosen(torch.arange(1, self.views.images.shape[1], 2)[None])
 
 
-def posed_scene(size: int, inputs: int, arc: float = ARC) -> Posed:
+def posed_scene(size: int, inputs: int, arc: float = ARC_OF_FIT) -> Posed:
     """2 · inputs - 1 square views of the still life with their true depth, in units of its median."""
     angles = np.radians(np.linspace(-arc / 2, arc / 2, 2 * inputs - 1))
     K = np.array([[0.9 * size, 0, size / 2], [0, 0.9 * size, size / 2], [0, 0, 1]])
@@ -84,7 +86,7 @@ def drawn(gaussians: HeadGaussians, views: JointViews) -> Tensor:
 
 
 def fitted(scene: Posed, counts: tuple[int, ...], steps: int, anchors: int, seed: int, config=SMALL) -> Joint:
-    """Each step takes a random number of inputs and is judged on two of the views between."""
+    """Each step takes one of `counts` of the inputs and is judged on three of the views between."""
     torch.manual_seed(seed)
     chance = random.Random(seed)
     network = Joint(config).to(scene.views.K.device)
@@ -113,7 +115,7 @@ def measured(network: Joint, scene: Posed, count: int, anchors: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--size", type=int, default=96, help="pixels")
+    parser.add_argument("--size", type=int, default=64, help="pixels")
     parser.add_argument("--inputs", type=int, default=16)
     parser.add_argument("--anchors", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -121,11 +123,14 @@ def main() -> None:
     options = parser.parse_args()
     scene = posed_scene(options.size, options.inputs)
     counts = tuple(n for n in (2, 4, 8, 16) if n <= options.inputs)
+    print("| fit | seed |" + "".join(f" {n} views |" for n in counts) + "\n|" + " --- |" * (len(counts) + 2))
     for seed in options.seeds:
-        start = [measured(fitted(scene, counts, 0, options.anchors, seed), scene, n, options.anchors) for n in counts]
-        network = fitted(scene, counts, options.steps, options.anchors, seed)
-        end = [measured(network, scene, n, options.anchors) for n in counts]
-        print(seed, counts, [round(x, 2) for x in start], [round(x, 2) for x in end], flush=True)
+        for name, steps, seen in (
+            ("none", 0, counts), ("all inputs", options.steps, counts[-1:]), ("2 inputs to all", options.steps, counts)
+        ):  # fmt: skip
+            network = fitted(scene, seen, steps, options.anchors, seed)
+            found = (measured(network, scene, n, options.anchors) for n in counts)
+            print(f"| {name} | {seed} |" + "".join(f" {value:.2f} |" for value in found), flush=True)
 
 
 if __name__ == "__main__":
