@@ -6,9 +6,9 @@ import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -26,6 +26,19 @@ SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
+class WeightsReport:
+    """For the report: which weights were used, under which licence. No file: random ones."""
+
+    key: str  # a name of `recon3d weights list`, or "joint"
+    licence: str
+    commercial: bool
+    random: Literal[True] | None = None
+    file: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Where the weights of a network come from. `path` None: random ones."""
 
@@ -34,12 +47,11 @@ class Checkpoint:
     path: Path | None
     config: Any
 
-    def facts(self) -> dict[str, Any]:
-        """For the report: what was used, under which licence."""
-        facts: dict[str, Any] = {"key": self.key, "licence": self.row.licence, "commercial": self.row.commercial}
+    def report(self) -> WeightsReport:
+        known = WeightsReport(self.key, self.row.licence, self.row.commercial)
         if self.path is None:
-            return facts | {"random": True}
-        return facts | {"file": str(self.path), "bytes": self.path.stat().st_size, "sha256": sha256(self.path)}
+            return replace(known, random=True)
+        return replace(known, file=str(self.path), bytes=self.path.stat().st_size, sha256=sha256(self.path))
 
 
 def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) -> Checkpoint:
