@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from recon3d.errors import InputError, check_exists
-from recon3d.models.config import configured
+from recon3d.models.config import configured, values_of
 from recon3d.models.loading import content_of, filled_from_file, lowered, packed
 from recon3d.models.meta import on_meta
 from recon3d.models.weights import Weights
@@ -98,9 +97,9 @@ def config_in(file: Path, row: Weights) -> Any:
     if row.read_config is not None:
         told = row.resolve("read_config")(values, str(file))
         return row.config if told is None else told
-    names = {f.name for f in dataclasses.fields(row.config)}
-    values = {name: value for name, value in values.items() if name in names or name not in OF_A_RUN}
-    if all(getattr(row.config, name, None) == value for name, value in values.items()):
+    published = values_of(row.config)
+    values = {name: value for name, value in values.items() if name in published or name not in OF_A_RUN}
+    if all(published.get(name) == value for name, value in values.items()):
         return row.config
     return configured(type(row.config), values, str(file))
 
