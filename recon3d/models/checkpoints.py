@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from recon3d.errors import InputError, check_exists
-from recon3d.models.config import configured
+from recon3d.models.config import configured, values_of
 from recon3d.models.loading import content_of, filled_from_file, lowered, packed
 from recon3d.models.meta import on_meta
 from recon3d.models.weights import Weights
@@ -26,6 +25,19 @@ SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
+class WeightsReport:
+    """For the report: which weights were used, under which licence. No file: random ones."""
+
+    key: str  # a name of `recon3d weights list`, or "joint"
+    licence: str
+    commercial: bool
+    random: Literal[True] | None = None
+    file: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Where the weights of a network come from. `path` None: random ones."""
 
@@ -34,12 +46,11 @@ class Checkpoint:
     path: Path | None
     config: Any
 
-    def facts(self) -> dict[str, Any]:
-        """For the report: what was used, under which licence."""
-        facts: dict[str, Any] = {"key": self.key, "licence": self.row.licence, "commercial": self.row.commercial}
+    def report(self) -> WeightsReport:
+        known = WeightsReport(self.key, self.row.licence, self.row.commercial)
         if self.path is None:
-            return facts | {"random": True}
-        return facts | {"file": str(self.path), "bytes": self.path.stat().st_size, "sha256": sha256(self.path)}
+            return replace(known, random=True)
+        return replace(known, file=str(self.path), bytes=self.path.stat().st_size, sha256=sha256(self.path))
 
 
 def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) -> Checkpoint:
@@ -86,9 +97,9 @@ def config_in(file: Path, row: Weights) -> Any:
     if row.read_config is not None:
         told = row.resolve("read_config")(values, str(file))
         return row.config if told is None else told
-    names = {f.name for f in dataclasses.fields(row.config)}
-    values = {name: value for name, value in values.items() if name in names or name not in OF_A_RUN}
-    if all(getattr(row.config, name, None) == value for name, value in values.items()):
+    published = values_of(row.config)
+    values = {name: value for name, value in values.items() if name in published or name not in OF_A_RUN}
+    if all(published.get(name) == value for name, value in values.items()):
         return row.config
     return configured(type(row.config), values, str(file))
 

@@ -13,6 +13,7 @@ import torch
 from recon3d.errors import InputError
 from recon3d.models.cost import Cost
 from recon3d.models.pictures import Pass
+from recon3d.pipeline.stage_reports import NetworkReport
 from recon3d.progress import Progress
 
 T = TypeVar("T")
@@ -32,13 +33,11 @@ class NetworkPlan:
     why: str
     full: bool  # pictures of the size that the network was trained with
 
-    def facts(self) -> dict:
-        """For the report."""
-        return {
-            "device": self.how.device, "size": self.how.size, "chunk": self.how.chunk,
-            "linear_layers": str(self.low or torch.float32).removeprefix("torch."),
-            "estimated_mb": round(self.estimated / 1e6), "why": self.why,
-        }  # fmt: skip
+    def report(self) -> NetworkReport:
+        assert self.how.size is not None  # plans() names it
+        layers = str(self.low or torch.float32).removeprefix("torch.")
+        megabytes = round(self.estimated / 1e6)
+        return NetworkReport(self.how.device, self.how.size, self.how.chunk, layers, megabytes, self.why)
 
 
 def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None = None) -> Iterator[NetworkPlan]:

@@ -137,7 +137,7 @@ def parts_of(outcome: Outcome) -> dict[str, Any]:
         "world": asdict(outcome.world),
         "repeatable": outcome.repeatable,
     }
-    if any((weights or {}).get("random") for weights in (stages.geometry.weights, stages.splats.weights)):
+    if any(weights is not None and weights.random for weights in (stages.geometry.weights, stages.splats.weights)):
         parts["random_weights"] = True
     return parts if outcome.holdout is None else parts | {"holdout": outcome.holdout}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from recon3d.pipeline.artefacts import Arrays, WorkFolder, pack_mapping, unpack_
 from recon3d.pipeline.choices import GEOMETRY
 from recon3d.pipeline.plan import NetworkPlan, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
-from recon3d.pipeline.stage_reports import GeometryReport
+from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport
 from recon3d.progress import Progress
 from recon3d.reconstruction.network_views import in_photos
 from recon3d.sfm.mapping import Mapping
@@ -92,7 +92,7 @@ def network(views: Views, asked: Asked) -> Sourced:
     source = checkpoints.checkpoint(key, table()[key], asked.request.weights, asked.progress)
     warn(source, views, asked)
 
-    def find() -> tuple[Answer, dict[str, Any]]:
+    def find() -> tuple[Answer, NetworkReport]:
         return answered(source, [read_photo(s)[0] for s in views.sources], asked)
 
     answer, how = find() if asked.work is None else asked.work.kept("geometry", find, pack_answer, unpack_answer)
@@ -100,10 +100,10 @@ def network(views: Views, asked: Asked) -> Sourced:
         names = ", ".join(views.names[i] for i in answer.unposed)
         asked.progress.note(f"no pair of photos tells where these stand, and they are not to be trusted: {names}")
     flat, known = in_photos(answer, views, asked.chosen.max_size)
-    settings = f"{how['size']} px, {how['linear_layers']} on {how['device']}"
+    settings = f"{how.size} px, {how.linear_layers} on {how.device}"
     report = stated(
-        asked, views, known, tuple(range(len(views))), repeatable=how["device"] == "cpu", settings=settings,
-        why=how["why"], acceptance={}, disagreement={}, weights=source.facts(), network=how,
+        asked, views, known, tuple(range(len(views))), repeatable=how.device == "cpu", settings=settings,
+        why=how.why, acceptance={}, disagreement={}, weights=source.report(), network=how,
     )  # fmt: skip
     return Sourced(flat, known, report)
 
@@ -119,7 +119,7 @@ def warn(source: Checkpoint, views: Views, asked: Asked) -> None:
         asked.progress.note("held-out photos take part in the network's pass, which gives their cameras")
 
 
-def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tuple[Answer, dict[str, Any]]:
+def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tuple[Answer, NetworkReport]:
     """The network's answer by the first plan that the memory bears, and that plan."""
     device = network_device(asked.request.device)
     build = source.row.resolve("network")
@@ -134,7 +134,7 @@ def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tupl
         return source.row.resolve("answer")(made, photos, how)
 
     answer, plan = stepping_down(plans(cost, len(photos), aspect, device), run, asked.progress)
-    return answer, plan.facts()
+    return answer, plan.report()
 
 
 def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, ...], **of_source: Any) -> GeometryReport:
@@ -153,7 +153,7 @@ def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, .
     )
 
 
-def pack_answer(found: tuple[Answer, dict[str, Any]]) -> Arrays:
+def pack_answer(found: tuple[Answer, NetworkReport]) -> Arrays:
     """How an answer lies in the work folder. Pictures of several sizes have an array each."""
     answer, how = found
     known = answer.geometry
@@ -164,12 +164,12 @@ def pack_answer(found: tuple[Answer, dict[str, Any]]) -> Arrays:
     }  # fmt: skip
     arrays |= {f"depth_{i}": x for i, x in enumerate(known.depth)}
     arrays |= {f"confidence_{i}": x for i, x in enumerate(known.confidence)}
-    words = how | {"scale": known.scale, "scale_source": known.scale_source, "source": known.source}
+    words = asdict(how) | {"scale": known.scale, "scale_source": known.scale_source, "source": known.source}
     words["unposed"] = answer.unposed
     return {name: x.numpy() for name, x in arrays.items()} | {"words": np.array(json.dumps(words))}
 
 
-def unpack_answer(arrays: Arrays) -> tuple[Answer, dict[str, Any]]:
+def unpack_answer(arrays: Arrays) -> tuple[Answer, NetworkReport]:
     words = json.loads(str(arrays["words"]))
     known = {name: torch.from_numpy(x) for name, x in arrays.items() if name != "words"}
     views = len(known["K"])
@@ -181,4 +181,4 @@ def unpack_answer(arrays: Arrays) -> tuple[Answer, dict[str, Any]]:
         scale_source=words.pop("scale_source"), source=words.pop("source"),
     )  # fmt: skip
     unposed = tuple(words.pop("unposed"))
-    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed), words
+    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed), NetworkReport(**words)

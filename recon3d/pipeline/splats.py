@@ -13,7 +13,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 from recon3d.models import checkpoints
-from recon3d.models.checkpoints import RANDOM, Checkpoint
+from recon3d.models.checkpoints import RANDOM, Checkpoint, WeightsReport
 from recon3d.models.joint import Joint, JointConfig
 from recon3d.models.loading import filled_from_file
 from recon3d.models.meta import on_meta
@@ -31,8 +31,8 @@ from recon3d.reconstruction.lift import lift
 from recon3d.reconstruction.seeding.seed import seed
 
 Made = tuple[Gaussians, SplatsReport]
-# A pass over some views, with what it says of itself.
-Head = Callable[[Views, Geometry], Gaussians]
+# A pass over some views: its Gaussians, and the names of the views that it made anchors of.
+Head = Callable[[Views, Geometry], tuple[Gaussians, tuple[str, ...]]]
 
 # What the published weights were trained on, as far as that is published. Pixels: the longest side.
 TRAINED = {
@@ -79,16 +79,16 @@ def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) 
     if weights in (None, RANDOM):
         asked.progress.note("joint: there are no trained weights yet, and untrained ones give what lift gives of the anchors")
     anchors = anchor_count(geometry) if asked.request.anchors is None else asked.request.anchors
-    names: list[str] = []
 
-    def head(some: Views, of_some: Geometry) -> Gaussians:
+    def head(some: Views, of_some: Geometry) -> tuple[Gaussians, tuple[str, ...]]:
         gaussians, chosen = joint_gaussians(network, some, of_some, anchors)
-        names.extend(some.names[i] for i in chosen.tolist())
-        return gaussians
+        return gaussians, tuple(some.names[i] for i in chosen.tolist())
 
-    gaussians, count = in_windows(head, views, geometry, AT_A_TIME["joint"])
-    told = {"key": "joint", "random": True} if weights in (None, RANDOM) else {"key": "joint", "file": weights}
-    return gaussians, replace(report, weights=told, anchors=tuple(sorted(set(names))), windows=count)
+    gaussians, count, names = in_windows(head, views, geometry, AT_A_TIME["joint"])
+    row = SPLATS["joint"]
+    used = WeightsReport("joint", row.licence, row.commercial)
+    used = replace(used, random=True) if weights in (None, RANDOM) else replace(used, file=weights)
+    return gaussians, replace(report, weights=used, anchors=names, windows=count)
 
 
 def joint_network(weights: str | None, seed: int, feature_width: int | None) -> Joint:
@@ -122,8 +122,8 @@ def published(run: Callable, views: Views, geometry: Geometry, asked: Asked, rep
     unlike = outside(TRAINED[key], geometry, at_a_time)
     for clause in unlike:
         asked.progress.note(f"{key}: {clause}; expect less than its published figures")
-    gaussians, count = in_windows(lambda some, of_some: run(network, some, of_some), views, geometry, at_a_time)
-    return gaussians, replace(report, weights=source.facts(), windows=count, outside=unlike)
+    gaussians, count, _ = in_windows(lambda some, of_some: (run(network, some, of_some), ()), views, geometry, at_a_time)
+    return gaussians, replace(report, weights=source.report(), windows=count, outside=unlike)
 
 
 def warn(source: Checkpoint, asked: Asked) -> None:
@@ -133,15 +133,20 @@ def warn(source: Checkpoint, asked: Asked) -> None:
         asked.progress.note(f"{source.key}: the licence of its weights: {source.row.licence}; no commercial use")
 
 
-def in_windows(head: Head, views: Views, geometry: Geometry, size: int) -> tuple[Gaussians, int]:
-    """All views at once where they are no more than `size`, else overlapping windows of them, made one scene as they come."""
+def in_windows(head: Head, views: Views, geometry: Geometry, size: int) -> tuple[Gaussians, int, tuple[str, ...]]:
+    """All views at once where they are no more than `size`, else overlapping windows of them, made one scene as they come.
+
+    Returns the Gaussians, how many windows there were, and the names of all anchors, sorted.
+    """
     of_windows = windows(len(views), size)
     kept = best = None
+    names: set[str] = set()
     for some in of_windows:
-        new = head(views[some], geometry[some])
+        new, anchors = head(views[some], geometry[some])
         if len(of_windows) == 1:
-            return new, 1
+            return new, 1, tuple(sorted(anchors))
+        names |= set(anchors)
         here = footprints(new, geometry.cameras[some])
         kept, best = (new, here) if kept is None or best is None else fused(kept, best, new, here)
     assert kept is not None
-    return kept, len(of_windows)
+    return kept, len(of_windows), tuple(sorted(names))

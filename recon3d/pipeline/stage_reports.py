@@ -1,10 +1,27 @@
-"""What each stage of a run has to report, as values beside its result; `told` makes them what report.json holds."""
+"""What each stage of a run has to report, as values beside its result; `told` makes them what report.json holds.
+
+Fields are the keys of report.json (docs/report.schema.json). One whose default is None is left out where nothing was said.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
+
+from recon3d.models.checkpoints import WeightsReport
+
+
+@dataclass(frozen=True)
+class NetworkReport:
+    """How a network was run in the memory that there was."""
+
+    device: str
+    size: int  # pixels, of the side that its preprocessing sets
+    chunk: int  # views that dense heads took at a time
+    linear_layers: str  # the type they computed in
+    estimated_mb: int
+    why: str
 
 
 @dataclass(frozen=True)
@@ -22,8 +39,8 @@ class GeometryReport:
     acceptance: Mapping[str, Any]
     disagreement: Mapping[str, Any] | None
     repeatable: bool
-    weights: Mapping[str, Any] | None = None
-    network: Mapping[str, Any] | None = None
+    weights: WeightsReport | None = None
+    network: NetworkReport | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class SplatsReport:
     row: str
     rule: str
     licence: str
-    weights: Mapping[str, Any] | None = None
+    weights: WeightsReport | None = None
     anchors: tuple[str, ...] | None = None  # names of the views that Gaussians stand in
     windows: int | None = None  # passes over overlapping views, where one did not hold them all
     outside: tuple[str, ...] | None = None  # how the input differs from what the weights were trained on
@@ -67,8 +84,11 @@ class StageReports:
     refinement: RefinementReport
 
 
-def told(report: Any) -> dict[str, Any]:
-    """The fields as JSON takes them; optional ones that nothing was said of are left out."""
-    optional = {field.name for field in fields(report) if field.default is None}
-    found = {name: value for name, value in asdict(report).items() if value is not None or name not in optional}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+def told(value: Any) -> Any:
+    """A report as JSON takes it: fields by name, tuples as lists, optional fields that nothing was said of left out."""
+    if is_dataclass(value):
+        said = [(field, getattr(value, field.name)) for field in fields(value)]
+        return {field.name: told(x) for field, x in said if x is not None or field.default is not None}
+    if isinstance(value, Mapping):
+        return {key: told(x) for key, x in value.items()}
+    return [told(x) for x in value] if isinstance(value, list | tuple) else value

@@ -25,18 +25,19 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(file: Path) -> Iterator[tuple[str, int]]:
-    """(module or module.name, line) of every import of a file, those inside functions too; only TYPE_CHECKING is exempt."""
-    return _imports_in(ast.parse(file.read_text(encoding="utf-8")))
+def imports(file: Path, for_types: bool = False) -> Iterator[tuple[str, int]]:
+    """(module or module.name, line) of every import of a file, those inside functions too; those under TYPE_CHECKING only
+    with `for_types`."""
+    return _imports_in(ast.parse(file.read_text(encoding="utf-8")), for_types)
 
 
-def _imports_in(node: ast.AST) -> Iterator[tuple[str, int]]:
+def _imports_in(node: ast.AST, for_types: bool) -> Iterator[tuple[str, int]]:
     if isinstance(node, ast.Import):
         yield from ((alias.name, node.lineno) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"line {node.lineno}: imports are absolute here"
         yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
     else:
-        quiet = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for child in node.orelse if quiet else ast.iter_child_nodes(node):
-            yield from _imports_in(child)
+        exempt = not for_types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for child in node.orelse if exempt else ast.iter_child_nodes(node):
+            yield from _imports_in(child, for_types)

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from recon3d.cli.main import outcome
 from recon3d.errors import InputError
 from recon3d.models.checkpoints import checkpoint
+from recon3d.models.config import values_of
 from recon3d.models.weights import table
 from recon3d.progress import Progress
 from tests.models.tiny import TINY_VGGT, tiny_vggt
@@ -30,7 +30,7 @@ def found(place):
 def test_a_folder_gives_its_published_file_and_the_sizes_beside_it(tmp_path):
     save_file(tiny_vggt()[1], tmp_path / "model.safetensors")
     save_file({"other": torch.zeros(1)}, tmp_path / "other.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps(asdict(TINY_VGGT)))
+    (tmp_path / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     assert found(tmp_path).path == tmp_path / "model.safetensors"
     assert found(tmp_path).config == TINY_VGGT
     assert found(tmp_path / "model.safetensors").config == ROW.config  # a file by itself: the published size
@@ -68,7 +68,7 @@ def test_a_folder_that_says_too_little_is_one_line(files, config, said, tmp_path
 def test_verify_tells_a_tiny_network_by_its_names_and_explains_what_is_missing(tmp_path, capsys):
     tensors = tiny_vggt()[1]
     save_file(tensors, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps(asdict(TINY_VGGT)))
+    (tmp_path / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     assert outcome(["weights", "verify", str(tmp_path), "--network", "vggt-1b"]) == 0
     assert "missing    0" in capsys.readouterr().out
     del tensors["camera_head.token_norm.bias"]

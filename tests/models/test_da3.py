@@ -8,17 +8,18 @@ import torch
 
 from recon3d.errors import InputError
 from recon3d.models.da3.answer import answer, geometry
-from recon3d.models.da3.config import CameraDecoderConfig, CameraEncoderConfig, Da3Config, HeadConfig
+from recon3d.models.da3.config import CameraDecoderConfig, Da3Config, HeadConfig
 from recon3d.models.da3.network import Da3, Wanted
 from recon3d.models.da3.preprocessing import Method, preprocessed
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
 from recon3d.models.loading import low_precision_names
 from recon3d.models.pictures import Pass
+from recon3d.models.sizes import TransformerConfig, TrunkConfig
 
 TINY = Da3Config(
-    HeadConfig("dual_dpt", 8, (8, 8, 16, 16)), img_size=56, embed_dim=24, depth=6, num_heads=2, mlp_ratio=2.0,
+    HeadConfig("dual_dpt", 8, (8, 8, 16, 16)), TransformerConfig(img_size=56, embed_dim=24, depth=6, num_heads=2, mlp_ratio=2.0),
     alt_start=2, qknorm_start=2, rope_start=2, layers=(2, 3, 4, 5), cam_dec=CameraDecoderConfig(),
-    cam_enc=CameraEncoderConfig(1, 2, 2.0),
+    cam_enc=TrunkConfig(1, 2, 2.0),
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from recon3d.models.da3.network import Da3
 from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.pictures import Pass
 from recon3d.models.pose_encoding import inverse_of, rotation_from_xyzw
+from recon3d.models.sizes import TransformerConfig
 
 HEIGHT, WIDTH = 3, 4
 K = torch.tensor([[5.0, 0, 2], [0, 4, 1.5], [0, 0, 1]]).double().repeat(1, 2, 1, 1)
@@ -74,7 +75,8 @@ def test_known_cameras_tell_the_scale_within_limits_and_two_tell_none():
 
 def test_a_scene_has_a_gaussian_for_each_pixel_but_the_border():
     config = Da3Config(
-        HeadConfig("dual_dpt", 8, (8, 8, 16, 16)), img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0,
+        HeadConfig("dual_dpt", 8, (8, 8, 16, 16)),
+        TransformerConfig(img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0),
         alt_start=1, qknorm_start=1, rope_start=1, layers=(0, 1, 2, 3), cam_dec=CameraDecoderConfig(), gs_head=SIZES,
     )  # fmt: skip
     torch.manual_seed(0)

@@ -14,9 +14,11 @@ from recon3d.models.da3.nested import Da3Nested, in_metres, metric_scale
 from recon3d.models.da3.network import Prediction
 from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.pictures import Pass
+from recon3d.models.sizes import TransformerConfig
 
 MONO = Da3Config(
-    HeadConfig("dpt", 8, (8, 8, 16, 16), output_dim=1), img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0,
+    HeadConfig("dpt", 8, (8, 8, 16, 16), output_dim=1),
+    TransformerConfig(img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0),
     cat_token=False, layers=(0, 1, 2, 3),
 )  # fmt: skip
 ANY_VIEW = replace(

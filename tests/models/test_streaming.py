@@ -13,23 +13,23 @@ from recon3d.models.lingbot.network import LingBot
 from recon3d.models.lingbot.stream import PASSING_FRAME, interval_for
 from recon3d.models.lingbot.stream import Stream as LingBotStream
 from recon3d.models.pictures import NetworkPictures, Pass
+from recon3d.models.sizes import TransformerConfig, TrunkConfig
 from recon3d.models.stream_vggt.answer import geometry as vggt_geometry
 from recon3d.models.stream_vggt.stream import Stream as VggtStream
 from recon3d.models.stream_vggt.stream import forward_causal
 from recon3d.models.streaming import FrameCache, causal
-from recon3d.models.vggt.config import CameraHeadConfig, DptConfig, VggtConfig, VitConfig
+from recon3d.models.vggt.config import AggregatorConfig, CameraHeadConfig, DptConfig, VggtConfig, VitConfig
 from recon3d.models.vggt.network import Vggt
 
 SIZE = (28, 42)
 DEPTH = DptConfig(8, (8, 8, 8, 8), (0, 0, 1, 1), output_dim=2, activation="exp")
-VGGT = VggtConfig(
-    img_size=42, embed_dim=24, depth=2, num_heads=2, mlp_ratio=1.0, num_register_tokens=2,
-    patch_embed=VitConfig(1, 2, 1.0), camera_head=CameraHeadConfig(2, 2, 1.0), depth_head=DEPTH,
-)  # fmt: skip
+BLOCKS = TransformerConfig(img_size=42, embed_dim=24, depth=2, num_heads=2, mlp_ratio=1.0)
+AGGREGATOR = AggregatorConfig(num_register_tokens=2, patch_embed=VitConfig(1, 2, 1.0))
+TRUNK = TrunkConfig(2, 2, 1.0)
+VGGT = VggtConfig(BLOCKS, AGGREGATOR, camera_head=CameraHeadConfig(TRUNK), depth_head=DEPTH)
 LINGBOT = LingBotConfig(
-    img_size=42, embed_dim=24, depth=2, num_heads=2, mlp_ratio=1.0, num_register_tokens=2, rope3d=TimeRotation((4, 4, 4)),
-    scale_frames=2, cache=CacheConfig(window=3, scale_frames=2), patch_embed=VitConfig(1, 2, 1.0),
-    camera_head=LingBotCameraHeadConfig(2, 2, 1.0, iterations=2), depth_head=DEPTH,
+    BLOCKS, AGGREGATOR, rope3d=TimeRotation((4, 4, 4)), scale_frames=2, cache=CacheConfig(window=3, scale_frames=2),
+    camera_head=LingBotCameraHeadConfig(CameraHeadConfig(TRUNK, iterations=2)), depth_head=DEPTH,
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_a_lingbot_stream_holds_its_scale_frames_its_window_and_the_trajectory_t
     stream = LingBotStream(network, frames=frames)
     stream.step(images[:, :2])
     rooms = {c.room for c in stream.layers}
-    of_a_token = 2 * config.embed_dim * 4
+    of_a_token = 2 * config.transformer.embed_dim * 4
     for i in range(2, frames):
         stream.step(images[:, i : i + 1])
         left = max(0, i + 1 - 2 - 3)  # frames that left the window

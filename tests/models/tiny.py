@@ -7,21 +7,18 @@ from torch import Tensor
 
 from recon3d.models.da3.config import (
     CameraDecoderConfig,
-    CameraEncoderConfig,
     Da3Config,
     GaussianHeadConfig,
     HeadConfig,
 )
-from recon3d.models.vggt.config import CameraHeadConfig, DptConfig, VggtConfig, VitConfig
+from recon3d.models.sizes import TransformerConfig, TrunkConfig
+from recon3d.models.vggt.config import AggregatorConfig, CameraHeadConfig, DptConfig, VggtConfig, VitConfig
 from recon3d.models.vggt.network import Vggt
 
 TINY_VGGT = VggtConfig(
-    img_size=56,
-    embed_dim=16,
-    depth=4,
-    num_heads=2,
-    patch_embed=VitConfig(depth=1, num_heads=2),
-    camera_head=CameraHeadConfig(trunk_depth=1, num_heads=2),
+    TransformerConfig(img_size=56, embed_dim=16, depth=4, num_heads=2),
+    AggregatorConfig(patch_embed=VitConfig(depth=1, num_heads=2)),
+    camera_head=CameraHeadConfig(TrunkConfig(trunk_depth=1, num_heads=2)),
     depth_head=DptConfig(8, (8, 8, 8, 8), (0, 1, 2, 3), output_dim=2, activation="exp"),
 )
 
@@ -60,7 +57,7 @@ def tiny_vggt() -> tuple[Vggt, dict[str, Tensor]]:
 
 # With the camera encoder and the Gaussian head of the giant.
 TINY_DA3 = Da3Config(
-    HeadConfig("dual_dpt", 8, (8, 8, 16, 16)), img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0,
+    HeadConfig("dual_dpt", 8, (8, 8, 16, 16)), TransformerConfig(img_size=56, embed_dim=16, depth=4, num_heads=2, mlp_ratio=2.0),
     alt_start=1, qknorm_start=1, rope_start=1, layers=(0, 1, 2, 3), cam_dec=CameraDecoderConfig(),
-    cam_enc=CameraEncoderConfig(1, 2, 2.0), gs_head=GaussianHeadConfig(),
+    cam_enc=TrunkConfig(1, 2, 2.0), gs_head=GaussianHeadConfig(),
 )  # fmt: skip

@@ -11,7 +11,7 @@ import torch
 from recon3d.models.config import configured
 from recon3d.models.da3.backbone import Backbone, Embedding, Encoded
 from recon3d.models.da3.cameras import CameraDecoder, CameraEncoder, cameras_from_encoding, encoding_from_cameras
-from recon3d.models.da3.config import CameraEncoderConfig, Da3Config, HeadConfig, NestedConfig
+from recon3d.models.da3.config import Da3Config, HeadConfig, NestedConfig
 from recon3d.models.da3.dense_heads import DualHead
 from recon3d.models.da3.known_cameras import align_poses, normalise_poses, square
 from recon3d.models.da3.mono import Da3Mono
@@ -23,6 +23,7 @@ from recon3d.models.da3.ray_cameras import cameras_from_rays
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
 from recon3d.models.loading import filled
 from recon3d.models.meta import on_meta
+from recon3d.models.sizes import TransformerConfig, TrunkConfig
 from recon3d.models.vit import normalised
 from tests.parity.cases import Case
 from tests.parity.run_vggt import nested
@@ -133,8 +134,8 @@ def camera_decoder(case: Case) -> None:
 
 
 def patch_embed(case: Case) -> None:
-    config = Da3Config(HeadConfig("dpt", 0, ()), **case.config)
-    embed = part(case, lambda: Embedding(config), "backbone.embed")
+    sizes = configured(TransformerConfig, case.config, case.name)
+    embed = part(case, lambda: Embedding(sizes), "backbone.embed")
     for name in [n for n in case.tensors if n.startswith("in.images_")]:
         images = case.tensors[name]
         ours = embed(images.flatten(0, 1)).unflatten(0, images.shape[:2])
@@ -170,7 +171,7 @@ def preprocess(case: Case) -> None:
 
 
 def camera_encoder(case: Case) -> None:
-    sizes = configured(CameraEncoderConfig, case.config["cam_enc"], case.name)
+    sizes = configured(TrunkConfig, case.config["cam_enc"], case.name)
     encoder = part(case, lambda: CameraEncoder(case.config["embed_dim"], sizes), "cam_enc")
     given = case.given("extrinsics")[..., :3, :]
     encoding = encoding_from_cameras(given, case.given("intrinsics"), case.size())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import torch
@@ -10,7 +9,7 @@ from PIL import ImageOps
 from torch import Tensor
 
 from recon3d.models.attention import rotary_3d, rotary_angles
-from recon3d.models.config import configured
+from recon3d.models.config import configured, names_of
 from recon3d.models.lingbot.config import LingBotConfig, TimeRotation
 from recon3d.models.lingbot.flow import mean_flow
 from recon3d.models.lingbot.network import LingBot, rotation_in_time, token_positions
@@ -32,7 +31,7 @@ from tests.parity.run_vggt import check_pictures, config_of, laid_on_white, poin
 
 
 def network_of(case: Case) -> LingBot:
-    known = {field.name for field in dataclasses.fields(LingBotConfig)}
+    known = names_of(LingBotConfig)
     config = configured(LingBotConfig, {k: v for k, v in case.config.items() if k in known}, case.name)
     return filled(on_meta(lambda: LingBot(config)), case.weights, LAYOUT, case.name)
 
@@ -55,7 +54,7 @@ def stream(case: Case) -> None:
         steps.append(state.step(images[:, start : start + count]))
         seen.append(state.layers[0].seen)
         start += count
-    case.check("mid.aggregated_last", torch.cat([s.layers[network.config.depth - 1] for s in steps], 1))
+    case.check("mid.aggregated_last", torch.cat([s.layers[network.config.transformer.depth - 1] for s in steps], 1))
     case.check("mid.time_index", torch.tensor(times))
     case.check("mid.visible_keys", torch.tensor(seen))
     axes = {
@@ -106,7 +105,7 @@ def stage1(case: Case) -> None:
     network = filled(on_meta(lambda: Vggt(config)), case.weights, LAYOUT, case.name)
     images = case.given("images")
     found = network(images)
-    case.check("mid.aggregated_last", found.layers[config.depth - 1])
+    case.check("mid.aggregated_last", found.layers[config.transformer.depth - 1])
     world_from_camera, K = matrices_from_encoding(found.pose_encodings[-1], images.shape[-2:])
     case.check_outputs(
         {
@@ -119,9 +118,8 @@ def stage1(case: Case) -> None:
 
 def camera_head(case: Case) -> None:
     config, tokens = case.config, case.given("tokens")
-    sizes = CameraHeadConfig(
-        config["trunk_depth"], config["num_heads"], config["mlp_ratio"], config["layerscale_init"], config["iterations"]
-    )
+    known = names_of(CameraHeadConfig)
+    sizes = configured(CameraHeadConfig, {k: v for k, v in config.items() if k in known}, case.name)
     head = filled(on_meta(lambda: CameraHead(config["dim"], sizes)), case.weights, Layout(), case.name)
     rope, together, frames = rope_of(case, config["rope3d"]), config["scale_frames"], tokens.shape[1]
 
@@ -130,7 +128,7 @@ def camera_head(case: Case) -> None:
 
     in_order = causal(1, together)
     full = head(tokens, lambda iteration, block: in_order, rotate=rotation(0, frames))
-    every = [(i, block) for i in range(sizes.iterations) for block in range(sizes.trunk_depth)]
+    every = [(i, block) for i in range(sizes.iterations) for block in range(sizes.trunk.trunk_depth)]
     caches = {key: FrameCache(1, together, window=1, kept=1) for key in every}
     steps, start = [], 0
     for count in calls_of(case, frames):
@@ -143,8 +141,8 @@ def camera_head(case: Case) -> None:
 def global_block(case: Case) -> None:
     config, tokens = case.config, case.given("tokens")
     shared = ("embed_dim", "num_heads", "mlp_ratio", "qk_norm")
-    sizes = VggtConfig(**{name: config[name] for name in shared})
-    block = filled(on_meta(lambda: alternating_block(sizes)), case.weights, Layout(), case.name)
+    sizes = configured(VggtConfig, {name: config[name] for name in shared}, case.name)
+    block = filled(on_meta(lambda: alternating_block(sizes.transformer, sizes.aggregator)), case.weights, Layout(), case.name)
     grid, special, rope = tuple(config["grid"]), config["num_register_tokens"] + 2, rope_of(case, config["rope3d"])
     in_frame = special + math.prod(grid)
     cache = FrameCache(in_frame, config["cache"]["scale_frames"], config["cache"]["window"], special)

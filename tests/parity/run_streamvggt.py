@@ -21,7 +21,7 @@ MAPS = {
 
 def forward(case: Case) -> None:
     network = filled(on_meta(lambda: Vggt(config_of(case))), case.weights, LAYOUT, case.name)
-    images, last = case.given("images"), network.config.depth - 1
+    images, last = case.given("images"), network.config.transformer.depth - 1
     full = forward_causal(network, images)
     case.check("mid.full.aggregated_last", full.layers[last])
     ours = {"full.pose_enc_list": full.pose_encodings}

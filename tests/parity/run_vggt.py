@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from recon3d.models.config import configured
+from recon3d.models.config import configured, names_of
 from recon3d.models.loading import filled
 from recon3d.models.meta import on_meta
 from recon3d.models.official import Layout
@@ -30,7 +28,7 @@ from tests.parity.cases import Case
 
 
 def config_of(case: Case) -> VggtConfig:
-    known = {field.name for field in dataclasses.fields(VggtConfig)}
+    known = names_of(VggtConfig)
     return configured(VggtConfig, {k: v for k, v in case.config.items() if k in known}, case.name)
 
 
@@ -54,14 +52,14 @@ def patch_layers(case: Case, layers) -> list[Tensor]:
 
 def grid(case: Case) -> tuple[int, int]:
     height, width = case.size()
-    patch = config_of(case).patch_size
+    patch = config_of(case).transformer.patch_size
     return height // patch, width // patch
 
 
 def forward(case: Case) -> None:
     network = filled(on_meta(lambda: Vggt(config_of(case))), case.weights, LAYOUT, case.name)
     ours = network(case.given("images"), case.tensors.get("in.query_points"))
-    case.check("mid.aggregated_last", ours.layers[network.config.depth - 1])
+    case.check("mid.aggregated_last", ours.layers[network.config.transformer.depth - 1])
     case.check_outputs(
         {
             "pose_enc_list": ours.pose_encodings, "depth": ours.depth, "depth_conf": ours.depth_confidence,
@@ -73,12 +71,13 @@ def forward(case: Case) -> None:
 
 def aggregator(case: Case) -> None:
     config = config_of(case)
-    layers, _ = part(case, lambda: Aggregator(config), "aggregator")(case.given("images"), keep=range(config.depth))
+    layers, _ = part(case, lambda: Aggregator(config), "aggregator")(case.given("images"), keep=range(config.transformer.depth))
     case.check_outputs({f"layer_{i}": x for i, x in layers.items()})
 
 
 def patch_embed(case: Case) -> None:
-    dino = part(case, lambda: Dino(config_of(case)), "aggregator.patch_embed")
+    config = config_of(case)
+    dino = part(case, lambda: Dino(config.transformer, config.aggregator), "aggregator.patch_embed")
     for name in [n for n in case.tensors if n.startswith("in.images_")]:
         i = name.rsplit("_", 1)[1]
         images = normalised(case.tensors[name])
@@ -88,14 +87,14 @@ def patch_embed(case: Case) -> None:
 
 def camera_head(case: Case) -> None:
     config = config_of(case)
-    head = part(case, lambda: CameraHead(2 * config.embed_dim, config.camera_head), "camera_head")
+    head = part(case, lambda: CameraHead(2 * config.transformer.embed_dim, config.camera_head), "camera_head")
     case.check_outputs({"pose_enc_list": head(case.given("tokens"))})
 
 
 def dpt_head(case: Case) -> None:
     config, name = config_of(case), case.config["head"]
     sizes = getattr(config, name)
-    head = part(case, lambda: DenseHead(2 * config.embed_dim, config.patch_size, sizes), name)
+    head = part(case, lambda: DenseHead(2 * config.transformer.embed_dim, config.transformer.patch_size, sizes), name)
     value, confidence = head(patch_layers(case, sizes.layers), grid(case))
     case.check_outputs({"pred": value, "conf": confidence})
 
@@ -103,7 +102,7 @@ def dpt_head(case: Case) -> None:
 def track_head(case: Case) -> None:
     config = config_of(case)
     sizes = config.track_head
-    head = part(case, lambda: TrackHead(2 * config.embed_dim, config.patch_size, sizes), "track_head")
+    head = part(case, lambda: TrackHead(2 * config.transformer.embed_dim, config.transformer.patch_size, sizes), "track_head")
     layers = patch_layers(case, sizes.layers)
     case.check("mid.feature_maps", head.feature_extractor(layers, grid(case)))
     tracks, visibility, confidence = head(layers, grid(case), case.given("query_points"))

@@ -8,6 +8,7 @@ import torch
 
 from recon3d.models.pictures import Answer, geometry_in_network
 from recon3d.pipeline.sources import pack_answer, unpack_answer
+from recon3d.pipeline.stage_reports import NetworkReport
 
 
 def test_an_answer_is_kept_whole():
@@ -17,8 +18,9 @@ def test_an_answer_is_kept_whole():
     geometry = geometry_in_network(poses, K, maps, [x + 1 for x in maps], source="mast3r", scale="metres")
     eye = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
     given = Answer(geometry, 2 * eye, torch.tensor([[0.0, 1, 4, 3], [0, 0, 2, 5]], dtype=torch.float64), unposed=(1,))
-    found, how = unpack_answer(pack_answer((given, {"device": "cpu", "chunk": 1})))
-    assert how == {"device": "cpu", "chunk": 1} and found.unposed == (1,)
+    run = NetworkReport("cpu", 504, 1, "bfloat16", 1200, "2 views at 504 px")
+    found, how = unpack_answer(pack_answer((given, run)))
+    assert how == run and found.unposed == (1,)
     assert torch.equal(found.network_from_photo, given.network_from_photo)
     assert torch.equal(found.photo_rects, given.photo_rects)
     for field in fields(geometry):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from recon3d.cli.main import outcome
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.ply import read_ply
+from recon3d.models.config import values_of
 from tests.models.dust3r_files import LINEAR, MATCHING, config_from, naver_file, tiny, tiny_config
 from tests.models.test_loading import Evil
 from tests.models.tiny import TINY_VGGT, tiny_vggt
@@ -43,19 +44,19 @@ def golden(family: str, kind: str, folder: Path) -> dict[str, torch.Tensor]:
 
 def vggt(folder: Path) -> Path:
     save_file(tiny_vggt()[1], folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(json_of(TINY_VGGT)))
+    (folder / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     return folder
 
 
 def vggt_torch(folder: Path) -> Path:
     torch.save(tiny_vggt()[1], folder / "model.pt")
-    (folder / "config.json").write_text(json.dumps(json_of(TINY_VGGT)))
+    (folder / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     return folder
 
 
 def stream_vggt(folder: Path) -> Path:
     torch.save(tiny_vggt()[1], folder / "checkpoints.pth")
-    (folder / "config.json").write_text(json.dumps(json_of(TINY_VGGT)))
+    (folder / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     return folder
 
 
@@ -86,12 +87,6 @@ def mast3r(folder: Path) -> Path:
     settings = settings_of(MATCHING, "test") | {"dpt": DPT, "hidden_dim_factor": 0.5}
     (folder / "config.json").write_text(json.dumps(settings))
     return folder
-
-
-def json_of(config) -> dict:
-    from dataclasses import asdict
-
-    return asdict(config)
 
 
 LAYOUTS: dict[str, tuple[str, Callable[[Path], Path]]] = {

@@ -23,9 +23,10 @@ from torch import Tensor
 from recon3d.models.lingbot.config import CacheConfig, LingBotCameraHeadConfig, LingBotConfig, TimeRotation
 from recon3d.models.lingbot.network import LingBot
 from recon3d.models.lingbot.stream import Stream as LingBotStream
+from recon3d.models.sizes import TransformerConfig, TrunkConfig
 from recon3d.models.stream_vggt.stream import Stream as VggtStream
 from recon3d.models.streaming import FrameCache
-from recon3d.models.vggt.config import CameraHeadConfig, DptConfig, VggtConfig, VitConfig
+from recon3d.models.vggt.config import AggregatorConfig, CameraHeadConfig, DptConfig, VggtConfig, VitConfig
 from recon3d.models.vggt.network import Vggt
 from recon3d.progress import peak_memory
 
@@ -35,14 +36,14 @@ HEADS = ("camera_head", "depth_head")
 SCALE_FRAMES, WINDOW = 8, 24
 WIDTH, DEPTH = 128, 8
 TINY = VggtConfig(
-    img_size=224, embed_dim=WIDTH, depth=DEPTH, num_heads=4, mlp_ratio=2.0, patch_embed=VitConfig(1, 4, 2.0),
-    camera_head=CameraHeadConfig(1, 4, 1.0),
+    TransformerConfig(img_size=224, embed_dim=WIDTH, depth=DEPTH, num_heads=4, mlp_ratio=2.0),
+    AggregatorConfig(patch_embed=VitConfig(1, 4, 2.0)), camera_head=CameraHeadConfig(TrunkConfig(1, 4, 1.0)),
     depth_head=DptConfig(16, (16, 16, 16, 16), (1, 3, 5, 7), output_dim=2, activation="exp"),
 )  # fmt: skip
 TINY_LINGBOT = LingBotConfig(
-    img_size=224, embed_dim=WIDTH, depth=DEPTH, num_heads=4, mlp_ratio=2.0, patch_embed=TINY.patch_embed,
-    rope3d=TimeRotation((8, 12, 12)), scale_frames=SCALE_FRAMES, cache=CacheConfig(WINDOW, SCALE_FRAMES),
-    camera_head=LingBotCameraHeadConfig(1, 4, 1.0), depth_head=TINY.depth_head,
+    TINY.transformer, TINY.aggregator, rope3d=TimeRotation((8, 12, 12)), scale_frames=SCALE_FRAMES,
+    cache=CacheConfig(WINDOW, SCALE_FRAMES),
+    camera_head=LingBotCameraHeadConfig(CameraHeadConfig(TrunkConfig(1, 4, 1.0))), depth_head=TINY.depth_head,
 )  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def table(rows: list[Held], every: int) -> str:
 
 def trajectory_formula(frames: int) -> int:
     """2 · layers · T · C numbers of 4 bytes for each frame between the scale frames and the window."""
-    special = TINY_LINGBOT.num_register_tokens + 2
+    special = TINY_LINGBOT.special_tokens
     return 2 * DEPTH * special * WIDTH * 4 * max(0, frames - SCALE_FRAMES - WINDOW)
 
 

@@ -37,8 +37,8 @@ def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w
 
 def cost(config: Da3Config, parameters: int) -> Cost:
     """What a pass takes: the layers that the head reads are kept."""
-    head, kept = config.head, config.head_dim * len(config.layers)
-    return Cost(parameters, config.patch_size, config.embed_dim, 1, kept, head.features, SIZE)
+    sizes, head, kept = config.transformer, config.head, config.head_dim * len(config.layers)
+    return Cost(parameters, sizes.patch_size, sizes.embed_dim, 1, kept, head.features, SIZE)
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recon3d.models.attention import Rotation, grid_positions, rotary_2d
 from recon3d.models.da3.config import NEVER, Da3Config
 from recon3d.models.da3.reference_view import order_of, reference_view, reordered
+from recon3d.models.sizes import TransformerConfig
 from recon3d.models.vit import Block, LayerNorm, Linear, Mlp, PatchEmbed, resampled_positions, stepped
 
 VIEWS_TO_CHOOSE = 3  # with fewer views the first one is the reference
@@ -32,13 +33,12 @@ class Encoded:
 class Embedding(nn.Module):
     """Patches with their positions, after a class token."""
 
-    def __init__(self, config: Da3Config) -> None:
+    def __init__(self, sizes: TransformerConfig) -> None:
         super().__init__()
-        cells = (config.img_size // config.patch_size) ** 2
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.embed_dim))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + cells, config.embed_dim))
-        self.patch_embed = PatchEmbed(config.embed_dim, config.patch_size)
-        self.patch_size = config.patch_size
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, sizes.embed_dim))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + sizes.cells, sizes.embed_dim))
+        self.patch_embed = PatchEmbed(sizes.embed_dim, sizes.patch_size)
+        self.patch_size = sizes.patch_size
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         return images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
@@ -71,12 +71,12 @@ class SwiGlu(nn.Module):
 
 
 def block_of(config: Da3Config, index: int) -> Block:
-    width = config.embed_dim
-    hidden, mlp = int(width * config.mlp_ratio), Mlp
+    sizes = config.transformer
+    width, hidden, mlp = sizes.embed_dim, sizes.hidden, Mlp
     if config.ffn == "swiglu":
-        hidden, mlp = (int(2 * config.mlp_ratio * width / 3) + 7) // 8 * 8, SwiGlu
+        hidden, mlp = (int(2 * sizes.mlp_ratio * width / 3) + 7) // 8 * 8, SwiGlu
     qk_norm = started(config.qknorm_start, index)
-    return Block(width, config.num_heads, hidden, 1e-6, qk_norm, layerscale=1.0, mlp=mlp)
+    return Block(width, sizes.num_heads, hidden, 1e-6, qk_norm, layerscale=1.0, mlp=mlp)
 
 
 def started(start: int, index: int) -> bool:
@@ -92,11 +92,11 @@ class Backbone(nn.Module):
     def __init__(self, config: Da3Config) -> None:
         super().__init__()
         self.config = config
-        self.embed = Embedding(config)
+        self.embed = Embedding(config.transformer)
         alternates = config.alt_start != NEVER
-        self.camera_token = nn.Parameter(torch.zeros(1, 2, config.embed_dim)) if alternates else None
-        self.blocks = nn.ModuleList(block_of(config, i) for i in range(config.depth))
-        self.norm = LayerNorm(config.embed_dim, eps=1e-5)
+        self.camera_token = nn.Parameter(torch.zeros(1, 2, config.transformer.embed_dim)) if alternates else None
+        self.blocks = nn.ModuleList(block_of(config, i) for i in range(config.transformer.depth))
+        self.norm = LayerNorm(config.transformer.embed_dim, eps=1e-5)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Encoded:
         """Normalised images [B, S, 3, H, W]; `condition` [B, S, C]: tokens of known cameras (CameraEncoder)."""
@@ -134,11 +134,11 @@ class Backbone(nn.Module):
         For blocks over all views every patch stands at (1, 1): what turns is patches against special tokens.
         """
         config = self.config
-        head_width = config.embed_dim // config.num_heads
+        head_width, frequency = config.transformer.head_width, config.transformer.rope_freq
         special = torch.zeros(1, 2, dtype=torch.int64, device=device)
         places = grid_positions(*grid, first=1, device=device)
-        spatial = rotary_2d(torch.cat((special, places)), head_width, config.rope_freq)
-        alike = rotary_2d(torch.cat((special, torch.ones_like(places))), head_width, config.rope_freq)
+        spatial = rotary_2d(torch.cat((special, places)), head_width, frequency)
+        alike = rotary_2d(torch.cat((special, torch.ones_like(places))), head_width, frequency)
         return spatial, over_views(alike, views)
 
     def camera_tokens(self, condition: Tensor | None, scenes: int, views: int) -> Tensor:

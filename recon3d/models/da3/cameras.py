@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from recon3d.models.da3.config import CameraEncoderConfig
 from recon3d.models.pose_encoding import encoding_from_matrices, inverse_of, matrices_from_encoding
+from recon3d.models.sizes import TrunkConfig
 from recon3d.models.vit import Block, LayerNorm, Linear, Mlp
 
 ENCODING = 9  # recon3d.models.pose_encoding
@@ -43,7 +43,7 @@ class CameraDecoder(nn.Module):
 
 
 class CameraEncoder(nn.Module):
-    def __init__(self, width: int, config: CameraEncoderConfig) -> None:
+    def __init__(self, width: int, config: TrunkConfig) -> None:
         super().__init__()
         hidden = int(width * config.mlp_ratio)
         self.pose_branch = Mlp(ENCODING, width // 2, width)

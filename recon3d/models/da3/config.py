@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from recon3d.errors import InputError
-from recon3d.models.config import configured
+from recon3d.models.config import GROUPED, configured
+from recon3d.models.sizes import DPT_CHANNELS, DPT_LAYERS, TransformerConfig, TrunkConfig
 
 ReferenceView = Literal["first", "middle", "saddle_balanced", "saddle_sim_range"]
 NEVER = -1  # where a layer index says from where on something is done
@@ -29,13 +30,6 @@ class CameraDecoderConfig:
 
 
 @dataclass(frozen=True)
-class CameraEncoderConfig:
-    trunk_depth: int = 4
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
-
-
-@dataclass(frozen=True)
 class GaussianHeadConfig:
     """Its pyramid has the sizes of the depth head. Scales are in units of a pixel's width at the Gaussian's distance."""
 
@@ -50,21 +44,15 @@ class Da3Config:
     """One network; a part that is None is not there. `*_start`: the first block of the backbone that does it."""
 
     head: HeadConfig
-    img_size: int = 518
-    patch_size: int = 14
-    embed_dim: int = 1024
-    depth: int = 24
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
+    transformer: TransformerConfig = field(default=TransformerConfig(), metadata=GROUPED)
     ffn: Literal["mlp", "swiglu"] = "mlp"
     alt_start: int = NEVER  # odd blocks attend over all views
     qknorm_start: int = NEVER
     rope_start: int = NEVER
-    rope_freq: int = 100
     cat_token: bool = True  # the head sees the last block inside of views beside the kept one
     layers: tuple[int, ...] = (11, 15, 19, 23)
     cam_dec: CameraDecoderConfig | None = None
-    cam_enc: CameraEncoderConfig | None = None
+    cam_enc: TrunkConfig | None = None
     gs_head: GaussianHeadConfig | None = None
     ref_view_strategy: ReferenceView = "saddle_balanced"
     export_layers: tuple[int, ...] = ()  # blocks whose patch features are asked for
@@ -72,7 +60,7 @@ class Da3Config:
     @property
     def head_dim(self) -> int:
         """Width of the tokens that heads see."""
-        return 2 * self.embed_dim if self.cat_token else self.embed_dim
+        return (2 if self.cat_token else 1) * self.transformer.embed_dim
 
 
 @dataclass(frozen=True)
@@ -84,25 +72,25 @@ class NestedConfig:
     ref_view_strategy: ReferenceView | None = None  # in place of that of `anyview`
 
 
-def any_view(start: int, layers: tuple[int, ...], head: HeadConfig, **sizes) -> Da3Config:
+def any_view(start: int, layers: tuple[int, ...], head: HeadConfig, sizes: TransformerConfig, **others) -> Da3Config:
     """The published any-view networks differ in these alone."""
     return Da3Config(
-        head, alt_start=start, qknorm_start=start, rope_start=start, layers=layers,
-        cam_dec=CameraDecoderConfig(), cam_enc=CameraEncoderConfig(), **sizes,
+        head, sizes, alt_start=start, qknorm_start=start, rope_start=start, layers=layers,
+        cam_dec=CameraDecoderConfig(), cam_enc=TrunkConfig(), **others,
     )  # fmt: skip
 
 
-WIDE = (256, 512, 1024, 1024)
-SMALL = any_view(4, (5, 7, 9, 11), HeadConfig("dual_dpt", 64, (48, 96, 192, 384)), embed_dim=384, depth=12, num_heads=6)
-BASE = any_view(
-    4, (5, 7, 9, 11), HeadConfig("dual_dpt", 128, (96, 192, 384, 768)), embed_dim=768, depth=12, num_heads=12
-)
-LARGE = any_view(8, (11, 15, 19, 23), HeadConfig("dual_dpt", 256, WIDE))
+VIT_S = TransformerConfig(embed_dim=384, depth=12, num_heads=6)
+VIT_B = TransformerConfig(embed_dim=768, depth=12, num_heads=12)
+VIT_L = TransformerConfig()
+VIT_G = TransformerConfig(embed_dim=1536, depth=40, num_heads=24)
+SMALL = any_view(4, (5, 7, 9, 11), HeadConfig("dual_dpt", 64, (48, 96, 192, 384)), VIT_S)
+BASE = any_view(4, (5, 7, 9, 11), HeadConfig("dual_dpt", 128, (96, 192, 384, 768)), VIT_B)
+LARGE = any_view(8, (11, 15, 19, 23), HeadConfig("dual_dpt", 256, DPT_CHANNELS), VIT_L)
 GIANT = any_view(
-    13, (19, 27, 33, 39), HeadConfig("dual_dpt", 256, WIDE), embed_dim=1536, depth=40, num_heads=24, ffn="swiglu",
-    gs_head=GaussianHeadConfig(),
+    13, (19, 27, 33, 39), HeadConfig("dual_dpt", 256, DPT_CHANNELS), VIT_G, ffn="swiglu", gs_head=GaussianHeadConfig(),
 )  # fmt: skip
-MONO_LARGE = Da3Config(HeadConfig("dpt", 256, WIDE, output_dim=1), cat_token=False, layers=(4, 11, 17, 23))
+MONO_LARGE = Da3Config(HeadConfig("dpt", 256, DPT_CHANNELS, output_dim=1), cat_token=False, layers=DPT_LAYERS)
 METRIC_LARGE = MONO_LARGE  # the same sizes, trained for metres
 CONFIGS: dict[str, Da3Config | NestedConfig] = {
     "da3-small": SMALL,

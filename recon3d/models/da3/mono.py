@@ -36,7 +36,7 @@ class Da3Mono(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Backbone(config)
-        self.head = MonoHead(config.head_dim, config.patch_size, config.head)
+        self.head = MonoHead(config.head_dim, config.transformer.patch_size, config.head)
 
     def forward(self, images: Tensor, chunk: int = VIEWS_AT_A_TIME) -> MonoPrediction:
         """Normalised images [B, S, 3, H, W], sides multiples of the patch; `chunk`: views at a time."""

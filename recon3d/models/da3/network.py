@@ -53,13 +53,12 @@ class Da3(nn.Module):
     def __init__(self, config: Da3Config) -> None:
         super().__init__()
         self.config = config
+        width, patch = config.transformer.embed_dim, config.transformer.patch_size
         self.backbone = Backbone(config)
-        self.head = DualHead(config.head_dim, config.patch_size, config.head)
+        self.head = DualHead(config.head_dim, patch, config.head)
         self.cam_dec = CameraDecoder(config.head_dim)
-        self.cam_enc = CameraEncoder(config.embed_dim, config.cam_enc) if config.cam_enc else None
-        self.gs_head = (
-            GaussianHead(config.head_dim, config.patch_size, config.head, config.gs_head) if config.gs_head else None
-        )
+        self.cam_enc = CameraEncoder(width, config.cam_enc) if config.cam_enc else None
+        self.gs_head = GaussianHead(config.head_dim, patch, config.head, config.gs_head) if config.gs_head else None
 
     def forward(
         self, images: Tensor, known: tuple[Tensor, Tensor] | None = None, wanted: Wanted = DEPTH_AND_CAMERAS

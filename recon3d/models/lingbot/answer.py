@@ -22,18 +22,18 @@ HEADS = ("camera_head", "depth_head")
 
 def answer(network: LingBot, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is nearly the first camera's frame, its scale arbitrary."""
-    config = network.config
-    pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
+    sizes = network.config.transformer
+    pictures = preprocessed(photos, "crop", how.size or sizes.img_size, sizes.patch_size)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
 
 
 def cost(config: LingBotConfig, parameters: int) -> Cost:
     """What a stream takes: the scale frames at once, then the cache of them, of a window, and of all frames' trajectory."""
-    head = config.depth_head
-    kept = 2 * config.embed_dim * len(head.layers if head is not None else ())
+    sizes, head = config.transformer, config.depth_head
+    kept = 2 * sizes.embed_dim * len(head.layers if head is not None else ())
     return Cost(
-        parameters, config.patch_size, config.embed_dim, config.special_tokens, kept,
-        head.features if head is not None else 0, config.img_size, config.scale_frames, config.depth,
+        parameters, sizes.patch_size, sizes.embed_dim, config.special_tokens, kept,
+        head.features if head is not None else 0, sizes.img_size, config.scale_frames, sizes.depth,
         config.cache.scale_frames + config.cache.window, config.special_tokens,
     )  # fmt: skip
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from recon3d.models.vggt.config import DEPTH, POINTS, CameraHeadConfig, DptConfig, VggtConfig, VitConfig
+from recon3d.models.config import GROUPED
+from recon3d.models.sizes import TransformerConfig
+from recon3d.models.vggt.config import DEPTH, POINTS, AggregatorConfig, CameraHeadConfig, DptConfig, VggtConfig
 
 
 @dataclass(frozen=True)
@@ -18,16 +20,8 @@ class TimeRotation:
 
 @dataclass(frozen=True)
 class LingBotCameraHeadConfig:
-    trunk_depth: int = 4
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
-    layerscale_init: float = 0.01
-    iterations: int = 4
+    vggt: CameraHeadConfig = field(default=CameraHeadConfig(), metadata=GROUPED)
     rope3d: TimeRotation | None = None
-
-    @property
-    def vggt(self) -> CameraHeadConfig:
-        return CameraHeadConfig(self.trunk_depth, self.num_heads, self.mlp_ratio, self.layerscale_init, self.iterations)
 
 
 @dataclass(frozen=True)
@@ -42,21 +36,12 @@ class CacheConfig:
 class LingBotConfig:
     """The whole network; a head that is None is not there. `rope3d` None: global blocks turn with the place alone."""
 
-    img_size: int = 518
-    patch_size: int = 14
-    embed_dim: int = 1024
-    depth: int = 24
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
-    num_register_tokens: int = 4
-    rope_freq: int = 100
-    qk_norm: bool = True
-    layerscale_init: float = 0.01
+    transformer: TransformerConfig = field(default=TransformerConfig(), metadata=GROUPED)
+    aggregator: AggregatorConfig = field(default=AggregatorConfig(), metadata=GROUPED)
     rope3d: TimeRotation | None = None
     scale_frames: int = 8  # seen together in the first call, where the scale is fixed
     cache: CacheConfig = CacheConfig()
     keyframe_interval: int = 1  # every how many frames one is stored
-    patch_embed: VitConfig = field(default_factory=VitConfig)
     camera_head: LingBotCameraHeadConfig | None = None
     depth_head: DptConfig | None = None
     point_head: DptConfig | None = None
@@ -64,15 +49,7 @@ class LingBotConfig:
     @property
     def special_tokens(self) -> int:
         """Tokens of a frame before its patches: the camera's, the registers, the scale's."""
-        return 2 + self.num_register_tokens
-
-    @property
-    def vggt(self) -> VggtConfig:
-        """The sizes of the parts that are VGGT's."""
-        return VggtConfig(
-            self.img_size, self.patch_size, self.embed_dim, self.depth, self.num_heads, self.mlp_ratio,
-            self.num_register_tokens, self.rope_freq, self.qk_norm, self.layerscale_init, self.patch_embed,
-        )  # fmt: skip
+        return 2 + self.aggregator.num_register_tokens
 
 
 LINGBOT_MAP = LingBotConfig(rope3d=TimeRotation((20, 22, 22)), camera_head=LingBotCameraHeadConfig(), depth_head=DEPTH)

@@ -39,13 +39,13 @@ class LingBotAggregator(nn.Module):
     def __init__(self, config: LingBotConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.embed_dim
+        sizes, width = config.transformer, config.transformer.embed_dim
         self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, width))
-        self.register_token = nn.Parameter(torch.zeros(1, 2, config.num_register_tokens, width))
+        self.register_token = nn.Parameter(torch.zeros(1, 2, config.aggregator.num_register_tokens, width))
         self.scale_token = nn.Parameter(torch.zeros(1, 2, 1, width))
-        self.patch_embed = Dino(config.vggt)
-        self.frame_blocks = nn.ModuleList(alternating_block(config.vggt) for _ in range(config.depth))
-        self.global_blocks = nn.ModuleList(alternating_block(config.vggt) for _ in range(config.depth))
+        self.patch_embed = Dino(sizes, config.aggregator)
+        self.frame_blocks = nn.ModuleList(alternating_block(sizes, config.aggregator) for _ in range(sizes.depth))
+        self.global_blocks = nn.ModuleList(alternating_block(sizes, config.aggregator) for _ in range(sizes.depth))
 
     def forward(
         self, images: Tensor, keep: Collection[int], first: int, time: int, attend: Callable[[int], Attend]
@@ -54,7 +54,7 @@ class LingBotAggregator(nn.Module):
         scenes, frames = images.shape[:2]
         patches = self.patch_embed(normalised(images.flatten(0, 1))).unflatten(0, (scenes, frames))
         x = torch.cat((self.special_tokens(first, frames).expand(scenes, -1, -1, -1), patches), 2)
-        grid = grid_of(images, self.config.patch_size)
+        grid = grid_of(images, self.config.transformer.patch_size)
         in_frame, over_frames = self.rotations(grid, time, frames, x.device)
         return alternate(self.frame_blocks, self.global_blocks, x, in_frame, over_frames, attend, keep)
 
@@ -70,12 +70,12 @@ class LingBotAggregator(nn.Module):
     ) -> tuple[Rotation, Rotation]:
         """(of frame blocks, of global blocks over `frames` frames from `time` on)."""
         config = self.config
-        head = config.embed_dim // config.num_heads
+        head, frequency = config.transformer.head_width, config.transformer.rope_freq
         still = torch.zeros(config.special_tokens, 2, dtype=torch.int64, device=device)
         places = torch.cat((still, grid_positions(*grid, first=1, device=device)))
-        in_frame = rotary_2d(places, head, config.rope_freq)
+        in_frame = rotary_2d(places, head, frequency)
         if config.rope3d is None:
-            return in_frame, rotary_2d(places.repeat(frames, 1), head, config.rope_freq)
+            return in_frame, rotary_2d(places.repeat(frames, 1), head, frequency)
         return in_frame, rotation_in_time(config.rope3d, time, frames, config.special_tokens, grid, device)
 
 
@@ -85,11 +85,11 @@ class LingBot(nn.Module):
     def __init__(self, config: LingBotConfig) -> None:
         super().__init__()
         self.config = config
-        width = 2 * config.embed_dim
+        width, patch = 2 * config.transformer.embed_dim, config.transformer.patch_size
         self.aggregator = LingBotAggregator(config)
         self.camera_head = CameraHead(width, config.camera_head.vggt) if config.camera_head else None
-        self.depth_head = DenseHead(width, config.patch_size, config.depth_head) if config.depth_head else None
-        self.point_head = DenseHead(width, config.patch_size, config.point_head) if config.point_head else None
+        self.depth_head = DenseHead(width, patch, config.depth_head) if config.depth_head else None
+        self.point_head = DenseHead(width, patch, config.point_head) if config.point_head else None
 
     def forward(
         self, images: Tensor, heads: Collection[str] = HEADS, chunk: int = VIEWS_AT_A_TIME, first: int = 0, time: int = 0,
@@ -105,7 +105,7 @@ class LingBot(nn.Module):
         config, found = self.config, {}
         dense = {"depth_head": config.depth_head, "point_head": config.point_head}
         asked = {name: sizes for name, sizes in dense.items() if sizes is not None and name in heads}
-        keep = {config.depth - 1}.union(*(sizes.layers for sizes in asked.values()))
+        keep = {config.transformer.depth - 1}.union(*(sizes.layers for sizes in asked.values()))
         layers, cameras = self.aggregator(images, keep, first, time, attend)
         if self.camera_head is not None and config.camera_head is not None and "camera_head" in heads:
             rope, rotate = config.camera_head.rope3d, None
@@ -115,7 +115,7 @@ class LingBot(nn.Module):
         names = {"depth_head": ("depth", "depth_confidence"), "point_head": ("points_in_world", "points_confidence")}
         for name, sizes in asked.items():
             patches = [layers[i][:, :, config.special_tokens :] for i in sizes.layers]
-            values = getattr(self, name)(patches, grid_of(images, config.patch_size), chunk)
+            values = getattr(self, name)(patches, grid_of(images, config.transformer.patch_size), chunk)
             found |= dict(zip(names[name], values, strict=True))
         return Prediction(**found, layers=layers)
 

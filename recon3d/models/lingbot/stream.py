@@ -66,7 +66,7 @@ class Stream:
         """
         if self.size is None:
             self.size = images.shape[-2:]
-            self._make_caches(images.shape[-2:].numel() // self.network.config.patch_size**2)
+            self._make_caches(images.shape[-2:].numel() // self.network.config.transformer.patch_size**2)
         if images.shape[-2:] != self.size:
             raise ValueError(f"frames of one stream have one size: {list(images.shape[-2:])} after {list(self.size)}")
         count = images.shape[1]
@@ -90,9 +90,10 @@ class Stream:
         def cache(tokens: int, kept: int) -> FrameCache:
             return FrameCache(tokens, anchors, window, kept, stored, spare=tokens if passing else 0)
 
-        self.layers = [cache(tokens, config.special_tokens) for _ in range(config.depth)]
+        self.layers = [cache(tokens, config.special_tokens) for _ in range(config.transformer.depth)]
         if config.camera_head is not None:
-            passes, blocks = range(config.camera_head.iterations), range(config.camera_head.trunk_depth)
+            sizes = config.camera_head.vggt
+            passes, blocks = range(sizes.iterations), range(sizes.trunk.trunk_depth)
             self.cameras = {(i, block): cache(1, kept=1) for i in passes for block in blocks}
 
 

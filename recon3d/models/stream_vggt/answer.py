@@ -25,15 +25,15 @@ HEADS = ("camera_head", "depth_head")
 
 def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
-    config = network.config
-    pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
+    sizes = network.config.transformer
+    pictures = preprocessed(photos, "crop", how.size or sizes.img_size, sizes.patch_size)
     return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
 
 
 def cost(config: VggtConfig, parameters: int) -> Cost:
     """What a stream takes: one view at a time, and the cache of a window of them."""
     of_all = cost_of_vggt(config, parameters)
-    return replace(of_all, at_once=1, cached_layers=config.depth, cached_views=WINDOW)
+    return replace(of_all, at_once=1, cached_layers=config.transformer.depth, cached_views=WINDOW)
 
 
 def geometry(

@@ -23,7 +23,7 @@ CameraCaches = Literal["consistent", "released"]
 
 def forward_causal(network: Vggt, images: Tensor, heads: Collection[str] = HEADS) -> Prediction:
     """Views [B, S, 3, H, W] of a whole sequence at once, each seeing those before: what a stream has to equal."""
-    height, width = grid_of(images, network.config.patch_size)
+    height, width = grid_of(images, network.config.transformer.patch_size)
     over_views = causal(network.config.special_tokens + height * width)
     over_cameras = causal(1)
     return network(
@@ -56,7 +56,7 @@ class Stream:
             raise ValueError(f"a stream takes one view at a time, not {images.shape[1]}")
         if self.size is None:
             self.size = images.shape[-2:]
-            self._make_caches(images.shape[-2:].numel() // self.network.config.patch_size**2)
+            self._make_caches(images.shape[-2:].numel() // self.network.config.transformer.patch_size**2)
         if images.shape[-2:] != self.size:
             raise ValueError(f"views of one stream have one size: {list(images.shape[-2:])} after {list(self.size)}")
         found = self.network(
@@ -70,10 +70,10 @@ class Stream:
     def _make_caches(self, patches: int) -> None:
         config, latest = self.network.config, self.window - 1
         tokens = config.special_tokens + patches
-        self.layers = [FrameCache(tokens, 1, latest, frames=self.frames) for _ in range(config.depth)]
+        self.layers = [FrameCache(tokens, 1, latest, frames=self.frames) for _ in range(config.transformer.depth)]
         if config.camera_head is None:
             return
-        passes, blocks = config.camera_head.iterations, range(config.camera_head.trunk_depth)
+        passes, blocks = config.camera_head.iterations, range(config.camera_head.trunk.trunk_depth)
         if self.shared:
             # A view leaves one entry for each pass; the oldest view's go one by one as the new one's come.
             entries = None if self.frames is None else passes * self.frames

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recon3d.models.attention import Rotation, attention, grid_positions, rotary_2d
-from recon3d.models.vggt.config import VggtConfig
+from recon3d.models.sizes import TransformerConfig
+from recon3d.models.vggt.config import AggregatorConfig, VggtConfig
 from recon3d.models.vit import Attend, Block, LayerNorm, PatchEmbed, normalised, resampled_positions, stepped
 
 VIEWS_AT_A_TIME = 16  # of single views' tokens: enough to keep a GPU busy
@@ -18,14 +19,13 @@ VIEWS_AT_A_TIME = 16  # of single views' tokens: enough to keep a GPU busy
 class Dino(nn.Module):
     """DINOv2 with registers (Oquab et al. 2024; Darcet et al. 2024): patch tokens of single views."""
 
-    def __init__(self, config: VggtConfig) -> None:
+    def __init__(self, sizes: TransformerConfig, config: AggregatorConfig) -> None:
         super().__init__()
-        width, vit = config.embed_dim, config.patch_embed
-        cells = (config.img_size // config.patch_size) ** 2
+        width, vit = sizes.embed_dim, config.patch_embed
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + cells, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + sizes.cells, width))
         self.register_tokens = nn.Parameter(torch.zeros(1, config.num_register_tokens, width))
-        self.patch_embed = PatchEmbed(width, config.patch_size)
+        self.patch_embed = PatchEmbed(width, sizes.patch_size)
         self.blocks = nn.ModuleList(
             Block(width, vit.num_heads, int(width * vit.mlp_ratio), 1e-6, layerscale=vit.layerscale_init)
             for _ in range(vit.depth)
@@ -64,12 +64,12 @@ class Aggregator(nn.Module):
     def __init__(self, config: VggtConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.embed_dim
+        sizes, width = config.transformer, config.transformer.embed_dim
         self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, width))
-        self.register_token = nn.Parameter(torch.zeros(1, 2, config.num_register_tokens, width))
-        self.patch_embed = Dino(config)
-        self.frame_blocks = nn.ModuleList(alternating_block(config) for _ in range(config.depth))
-        self.global_blocks = nn.ModuleList(alternating_block(config) for _ in range(config.depth))
+        self.register_token = nn.Parameter(torch.zeros(1, 2, config.aggregator.num_register_tokens, width))
+        self.patch_embed = Dino(sizes, config.aggregator)
+        self.frame_blocks = nn.ModuleList(alternating_block(sizes, config.aggregator) for _ in range(sizes.depth))
+        self.global_blocks = nn.ModuleList(alternating_block(sizes, config.aggregator) for _ in range(sizes.depth))
 
     def forward(
         self, images: Tensor, keep: Collection[int], first: int = 0,
@@ -81,7 +81,8 @@ class Aggregator(nn.Module):
         `first`: number of views of the scene before these. `attend(layer)` is the global attention of that layer.
         """
         x = self.tokens(images, first)
-        grid = (images.shape[-2] // self.config.patch_size, images.shape[-1] // self.config.patch_size)
+        patch = self.config.transformer.patch_size
+        grid = (images.shape[-2] // patch, images.shape[-1] // patch)
         rotate = spatial_rotation(self.config, grid, x.device)
         repeated = spatial_rotation(self.config, grid, x.device, images.shape[1])
         return alternate(self.frame_blocks, self.global_blocks, x, rotate, repeated, attend, keep)
@@ -95,16 +96,15 @@ class Aggregator(nn.Module):
         return torch.cat((special[:, which].expand(scenes, -1, -1, -1), patches), 2)
 
 
-def alternating_block(config: VggtConfig) -> Block:
-    hidden = int(config.embed_dim * config.mlp_ratio)
-    return Block(config.embed_dim, config.num_heads, hidden, 1e-5, config.qk_norm, config.layerscale_init)
+def alternating_block(sizes: TransformerConfig, config: AggregatorConfig) -> Block:
+    return Block(sizes.embed_dim, sizes.num_heads, sizes.hidden, 1e-5, config.qk_norm, config.layerscale_init)
 
 
 def spatial_rotation(config: VggtConfig, grid: tuple[int, int], device: torch.device, views: int = 1) -> Rotation:
     """Patches turn with their place, counted from 1; special tokens stand at (0, 0), which turns nothing."""
     special = torch.zeros(config.special_tokens, 2, dtype=torch.int64, device=device)
     positions = torch.cat((special, grid_positions(*grid, first=1, device=device))).repeat(views, 1)
-    return rotary_2d(positions, config.embed_dim // config.num_heads, config.rope_freq)
+    return rotary_2d(positions, config.transformer.head_width, config.transformer.rope_freq)
 
 
 def alternate(

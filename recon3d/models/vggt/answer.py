@@ -23,18 +23,18 @@ HEADS = ("camera_head", "depth_head")
 
 def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
-    config = network.config
-    pictures = preprocessed(photos, "crop", how.size or config.img_size, config.patch_size)
+    sizes = network.config.transformer
+    pictures = preprocessed(photos, "crop", how.size or sizes.img_size, sizes.patch_size)
     found, features = geometry_and_features(network, pictures, how)
     return Answer(found, pictures.network_from_photo, pictures.photo_rects, features=features if how.features else None)
 
 
 def cost(config: VggtConfig, parameters: int) -> Cost:
     """What a pass takes: the layers that the depth head reads are kept."""
-    head = config.depth_head
-    kept = 2 * config.embed_dim * len(head.layers if head is not None else ())
+    sizes, head = config.transformer, config.depth_head
+    kept = 2 * sizes.embed_dim * len(head.layers if head is not None else ())
     features = head.features if head is not None else 0
-    return Cost(parameters, config.patch_size, config.embed_dim, config.special_tokens, kept, features, config.img_size)
+    return Cost(parameters, sizes.patch_size, sizes.embed_dim, config.special_tokens, kept, features, sizes.img_size)
 
 
 def predicted(network: Vggt, images: Annotated[Tensor, "B S 3 H W"], how: Pass) -> Prediction:
@@ -43,7 +43,7 @@ def predicted(network: Vggt, images: Annotated[Tensor, "B S 3 H W"], how: Pass) 
     if how.once:
         del network.aggregator
         give_back_freed_memory()
-    return network.read(layers, cameras, grid_of(images, network.config.patch_size), None, HEADS, how.chunk)
+    return network.read(layers, cameras, grid_of(images, network.config.transformer.patch_size), None, HEADS, how.chunk)
 
 
 @torch.inference_mode()
@@ -62,6 +62,6 @@ def geometry_and_features(
         raise ValueError("this VGGT has no camera head or no depth head, and gives no geometry without them")
     camera_from_world, K = matrices_from_encoding(found.pose_encodings[-1, 0].float(), pictures.size)
     tokens = found.layers[max(found.layers)][0, :, network.config.special_tokens :]
-    features = tokens.transpose(1, 2).unflatten(2, grid_of(pictures.images, network.config.patch_size))
+    features = tokens.transpose(1, 2).unflatten(2, grid_of(pictures.images, network.config.transformer.patch_size))
     maps = (found.depth[0, ..., 0], found.depth_confidence[0])
     return geometry_in_network(camera_from_world, K, *maps, source="vggt"), features

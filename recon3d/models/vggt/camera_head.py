@@ -18,11 +18,11 @@ ENCODING = 9  # recon3d.models.pose_encoding
 class CameraHead(nn.Module):
     def __init__(self, width: int, config: CameraHeadConfig) -> None:
         super().__init__()
-        self.iterations = config.iterations
+        trunk, self.iterations = config.trunk, config.iterations
         self.token_norm = LayerNorm(width, eps=1e-5)
         self.trunk = nn.ModuleList(
-            Block(width, config.num_heads, int(width * config.mlp_ratio), 1e-5, layerscale=config.layerscale_init)
-            for _ in range(config.trunk_depth)
+            Block(width, trunk.num_heads, int(width * trunk.mlp_ratio), 1e-5, layerscale=config.layerscale_init)
+            for _ in range(trunk.trunk_depth)
         )
         self.trunk_norm = LayerNorm(width, eps=1e-5)
         self.empty_pose_tokens = nn.Parameter(torch.zeros(1, 1, ENCODING))

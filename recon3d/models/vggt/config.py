@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from recon3d.models.config import GROUPED
+from recon3d.models.sizes import DPT_CHANNELS, DPT_LAYERS, TransformerConfig, TrunkConfig
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,7 @@ class VitConfig:
 
 @dataclass(frozen=True)
 class CameraHeadConfig:
-    trunk_depth: int = 4
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
+    trunk: TrunkConfig = field(default=TrunkConfig(), metadata=GROUPED)
     layerscale_init: float = 0.01
     iterations: int = 4
 
@@ -40,8 +41,8 @@ class DptConfig:
 @dataclass(frozen=True)
 class TrackHeadConfig:
     features: int = 128
-    out_channels: tuple[int, ...] = (256, 512, 1024, 1024)
-    layers: tuple[int, ...] = (4, 11, 17, 23)
+    out_channels: tuple[int, ...] = DPT_CHANNELS
+    layers: tuple[int, ...] = DPT_LAYERS
     stride: int = 2
     corr_levels: int = 7
     corr_radius: int = 4
@@ -55,20 +56,21 @@ class TrackHeadConfig:
 
 
 @dataclass(frozen=True)
-class VggtConfig:
-    """The whole network; a head that is None is not there."""
+class AggregatorConfig:
+    """What the blocks in and over views have beside the sizes of a transformer, and the encoder before them."""
 
-    img_size: int = 518
-    patch_size: int = 14
-    embed_dim: int = 1024
-    depth: int = 24
-    num_heads: int = 16
-    mlp_ratio: float = 4.0
     num_register_tokens: int = 4
-    rope_freq: int = 100
     qk_norm: bool = True
     layerscale_init: float = 0.01
     patch_embed: VitConfig = VitConfig()
+
+
+@dataclass(frozen=True)
+class VggtConfig:
+    """The whole network; a head that is None is not there."""
+
+    transformer: TransformerConfig = field(default=TransformerConfig(), metadata=GROUPED)
+    aggregator: AggregatorConfig = field(default=AggregatorConfig(), metadata=GROUPED)
     camera_head: CameraHeadConfig | None = None
     depth_head: DptConfig | None = None
     point_head: DptConfig | None = None
@@ -77,11 +79,11 @@ class VggtConfig:
     @property
     def special_tokens(self) -> int:
         """Tokens of a view before its patches: the camera's and the registers."""
-        return 1 + self.num_register_tokens
+        return 1 + self.aggregator.num_register_tokens
 
 
-DEPTH = DptConfig(256, (256, 512, 1024, 1024), (4, 11, 17, 23), output_dim=2, activation="exp")
-POINTS = DptConfig(256, (256, 512, 1024, 1024), (4, 11, 17, 23), output_dim=4, activation="inv_log")
+DEPTH = DptConfig(256, DPT_CHANNELS, DPT_LAYERS, output_dim=2, activation="exp")
+POINTS = DptConfig(256, DPT_CHANNELS, DPT_LAYERS, output_dim=4, activation="inv_log")
 VGGT_1B = VggtConfig(
     camera_head=CameraHeadConfig(), depth_head=DEPTH, point_head=POINTS, track_head=TrackHeadConfig()
 )

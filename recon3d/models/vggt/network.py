@@ -38,16 +38,16 @@ class Vggt(nn.Module):
     def __init__(self, config: VggtConfig) -> None:
         super().__init__()
         self.config = config
-        width = 2 * config.embed_dim
+        width, patch = 2 * config.transformer.embed_dim, config.transformer.patch_size
         self.aggregator = Aggregator(config)
         self.camera_head = CameraHead(width, config.camera_head) if config.camera_head else None
-        self.depth_head = DenseHead(width, config.patch_size, config.depth_head) if config.depth_head else None
-        self.point_head = DenseHead(width, config.patch_size, config.point_head) if config.point_head else None
-        self.track_head = TrackHead(width, config.patch_size, config.track_head) if config.track_head else None
+        self.depth_head = DenseHead(width, patch, config.depth_head) if config.depth_head else None
+        self.point_head = DenseHead(width, patch, config.point_head) if config.point_head else None
+        self.track_head = TrackHead(width, patch, config.track_head) if config.track_head else None
 
     def layers_of(self, heads: Collection[str]) -> set[int]:
         """Layers of the aggregator whose outputs these heads use."""
-        used = {self.config.depth - 1}
+        used = {self.config.transformer.depth - 1}
         for name in set(heads) - {"camera_head"}:
             head = getattr(self.config, name)
             used |= set(head.layers) if head is not None else set()
@@ -65,7 +65,7 @@ class Vggt(nn.Module):
         these; `attend(layer)` is the global attention of that layer, `attend_cameras(iteration, block)` the camera head's.
         """
         layers, cameras = self.aggregator(images, self.layers_of(heads), first, attend)
-        grid = grid_of(images, self.config.patch_size)
+        grid = grid_of(images, self.config.transformer.patch_size)
         return self.read(layers, cameras, grid, query_points, heads, chunk, attend_cameras)
 
     def read(
