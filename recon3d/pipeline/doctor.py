@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Literal
 
-from recon3d.pipeline.choices import GEOMETRY
+from recon3d.pipeline.choices import GEOMETRY, SPLATS
 from recon3d.version import __version__
 
 
@@ -35,7 +35,7 @@ OPTIONAL = {
 
 def checks() -> list[Check]:
     """All rows, the needed parts first."""
-    return [system(), device(), attention(), *rasterizers(), *geometry_rows(), *optional_parts(), *other_recon3d()]
+    return [system(), device(), attention(), *rasterizers(), *chosen_by_name(), *optional_parts(), *other_recon3d()]
 
 
 def system() -> Check:
@@ -83,14 +83,17 @@ def rasterizers() -> list[Check]:
     return rows
 
 
-def geometry_rows() -> list[Check]:
+def chosen_by_name() -> list[Check]:
+    """The rows of --geometry and of --splats."""
     rows = []
-    for name, row in GEOMETRY.items():
+    named = [(f"geometry {name}", row) for name, row in GEOMETRY.items()]
+    named += [(f"splats {name}", row) for name, row in SPLATS.items()]
+    for name, row in named:
         reason = row.why_not()
         found = f"{row.about} ({row.licence}; {row.needs} {'' if reason else version(row.needs)})"
         if row.weights is not None:
             found += f"; {where_weights_are(row.weights)}"
-        rows.append(Check(f"geometry {name}", "off" if reason else "on", reason or found))
+        rows.append(Check(name, "off" if reason else "on", reason or found))
     return rows
 
 

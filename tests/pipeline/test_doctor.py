@@ -7,7 +7,7 @@ from huggingface_hub import constants
 
 from recon3d.models import checkpoints
 from recon3d.models.weights import table
-from recon3d.pipeline.doctor import geometry_rows
+from recon3d.pipeline.doctor import chosen_by_name
 
 
 @pytest.fixture
@@ -17,13 +17,20 @@ def cache(tmp_path, monkeypatch):
 
 
 def detail(name: str) -> str:
-    return next(row.detail for row in geometry_rows() if row.part == f"geometry {name}")
+    return next(row.detail for row in chosen_by_name() if row.part == f"geometry {name}")
 
 
 def test_weights_that_are_not_here_are_told_with_their_size(cache):
     row = table()["vggt-1b"]
     assert row.bytes is not None and f"{row.bytes / 1e9:.1f} GB to download" in detail("vggt-1b")
     assert "weights" not in detail("colmap")
+
+
+def test_heads_are_told_with_their_licence_too(cache):
+    found = {row.part: row for row in chosen_by_name()}
+    assert "no trained weights yet" in found["splats joint"].detail
+    assert "all rights are reserved" in found["splats ilrm-dl3dv-16v"].detail
+    assert "weights are to be downloaded" in found["splats ilrm-dl3dv-16v"].detail
 
 
 def test_weights_in_the_cache_of_the_hub_are_here(cache):
