@@ -81,13 +81,13 @@ def split(images: Tensor, depth: Tensor, camera_from_world: Tensor, K: Tensor, s
     return Scene(views, images[targets], camera_from_world[targets], K[targets])
 
 
-def noise(depth: Tensor, seed: int) -> Tensor:
+def noise(depth: Tensor, seed: int, size: float = NOISE) -> Tensor:
     """What depth is multiplied by: smooth over a picture, as a network's errors are, and a little for each pixel."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.randn(len(depth), 1, NOISE_CELLS, NOISE_CELLS, generator=generator)
     smooth = F.interpolate(coarse, depth.shape[1:], mode="bicubic", align_corners=False)[:, 0]
     fine = torch.randn(depth.shape, generator=generator)
-    return torch.exp(NOISE * smooth + 0.25 * NOISE * fine).to(depth)
+    return torch.exp(size * (smooth + 0.25 * fine)).to(depth)
 
 
 def on_sigmoid(decoded: Tensor, anchors: JointViews, step: int) -> HeadGaussians:

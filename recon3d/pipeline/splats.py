@@ -66,7 +66,8 @@ def points(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport)
 
 
 def lifted(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:
-    return lift(views, geometry, asked.chosen.max_gaussians), report
+    one_layer = asked.chosen.budget.steps == 0
+    return lift(views, geometry, asked.chosen.max_gaussians, one_layer), report
 
 
 def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:
