@@ -28,7 +28,6 @@ SUFFIXES = (
 PIXEL_LIMIT = 2 * (2**30 // 12)  # 179 million, Pillow's own limit: the largest medium-format cameras have 151
 MIN_SIDE = 16  # pixels: a SIFT descriptor covers as much
 OPAQUE = 128  # alpha, and white of a mask, from which a pixel is used
-FEATURE_SIZE = 2000  # longest side in pixels of the pictures that features are taken from (that of recon3d.sfm)
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 ALPHA_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
 UNREADABLE = (*MALFORMED, RuntimeError, cv2.error)
@@ -105,15 +104,15 @@ def wrong_mask_size(mask: Path, size: tuple[int, ...], photo: Path, photo_size: 
 
 
 def pictures(
-    views: Views, longest: int = FEATURE_SIZE
-) -> Callable[[int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]:
-    """View -> its photo for features: upright, grey uint8, longest side at most `longest`, and where it may be used."""
+    views: Views,
+) -> Callable[[int, int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]:
+    """(View, longest side) -> its photo for features: upright, grey uint8, and where it may be used."""
     from recon3d.core.cameras import fitted_size
 
     if views.undistorted:
         raise ValueError("features are taken from photos as taken, and these views are undistorted")
 
-    def picture(view: int) -> tuple[np.ndarray, np.ndarray | None]:
+    def picture(view: int, longest: int) -> tuple[np.ndarray, np.ndarray | None]:
         rgb, mask = read_photo(views.sources[view])
         size = fitted_size(rgb.shape[0], rgb.shape[1], longest)
         grey = resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from recon3d.sfm.settings import Matching
+
 
 @dataclass(frozen=True)
 class Row:
@@ -52,6 +54,7 @@ class Quality:
     """What --quality sets where it was not given."""
 
     max_size: int  # pixels, the longest side
+    matching: Matching  # how COLMAP's features are found
     steps: int
     max_gaussians: int
 
@@ -109,7 +112,7 @@ SPLATS = {
 }
 
 QUALITY = {
-    "preview": Quality(max_size=384, steps=300, max_gaussians=20_000),
-    "standard": Quality(max_size=512, steps=1000, max_gaussians=50_000),
-    "high": Quality(max_size=768, steps=4000, max_gaussians=200_000),
+    "preview": Quality(384, Matching(max_image_size=800, max_num_features=3072), steps=300, max_gaussians=20_000),
+    "standard": Quality(512, Matching(max_image_size=1200), steps=1000, max_gaussians=50_000),
+    "high": Quality(768, Matching(), steps=4000, max_gaussians=200_000),
 }

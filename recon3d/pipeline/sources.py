@@ -66,8 +66,9 @@ def colmap(views: Views, asked: Asked) -> Sourced:
     """Structure from motion on the full-size photos; finished once, it is kept in the work folder."""
     def find() -> Mapping:
         return geometry(
-            views, seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress
-        )
+            views, matching=asked.chosen.matching, device=network_device(asked.request.device),
+            seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress,
+        )  # fmt: skip
 
     found = find() if asked.work is None else asked.work.kept("geometry", find, pack_mapping, unpack_mapping)
     return of_mapping(views, found, asked)

@@ -39,7 +39,7 @@ class Attempt:
 
 def attempt(database: Path, views: Views, settings: Settings, threads: int, seed: int, progress: Progress) -> Attempt:
     """Map a database of matches, believe or refuse the model, and complete it with the matches held back."""
-    cameras, reduced = cameras_of(views), database.with_suffix(".reduced.db")
+    cameras, reduced = cameras_of(views, settings.matching.max_image_size), database.with_suffix(".reduced.db")
     held = hold_back(database, reduced, len(views), seed)
     options = pipeline_options(cameras, settings, threads, seed)
     starts = settings.focal_starts if not all(c.focal_known for c in cameras) else settings.focal_starts[:1]

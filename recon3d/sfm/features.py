@@ -1,7 +1,7 @@
 """SIFT features of upright pictures, and the COLMAP database that holds them with the cameras.
 
-The database speaks of feature pictures: photos at up to 2000 px. Its image id is the view's index + 1 and its image names
-are made of that, so that neither the order nor the letters of file names reach COLMAP.
+The database speaks of feature pictures: photos at up to `Matching.max_image_size` pixels. Its image id is the view's
+index + 1 and its image names are made of that, so that neither the order nor the letters of file names reach COLMAP.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from recon3d.core.lens import Lens
 from recon3d.core.views import Views
 from recon3d.progress import Progress
 from recon3d.sfm.pycolmap import colmap
-from recon3d.sfm.settings import DEFAULT_FOCAL, FEATURE_SIZE, UNKNOWN_LENS, Matching
+from recon3d.sfm.settings import DEFAULT_FOCAL, UNKNOWN_LENS, Matching
 
-# View index -> its upright picture, grey uint8, of `feature_size`, and where it may be used (bool; None: everywhere).
-Pictures = Callable[[int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]
+# (view index, longest side) -> its upright picture, grey uint8, and where it may be used (bool; None: everywhere).
+Pictures = Callable[[int, int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]
+
+Found = tuple[Annotated[np.ndarray, "F 2"], Annotated[np.ndarray, "F 128"]]  # xy in pixels (float32), descriptors (uint8)
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,9 @@ class Camera:
     focal_known: bool  # given, or from EXIF
 
 
-def feature_size(views: Views, view: int) -> tuple[int, int]:
+def feature_size(views: Views, view: int, longest: int) -> tuple[int, int]:
     """(height, width) of the picture that features of a view are taken from."""
-    return fitted_size(int(views.photo_sizes[view, 0]), int(views.photo_sizes[view, 1]), FEATURE_SIZE)
+    return fitted_size(int(views.photo_sizes[view, 0]), int(views.photo_sizes[view, 1]), longest)
 
 
 def image_id(view: int) -> int:
@@ -51,14 +53,14 @@ def image_name(view: int) -> str:
     return f"{view:06d}"
 
 
-def cameras_of(views: Views) -> tuple[Camera, ...]:
+def cameras_of(views: Views, longest: int) -> tuple[Camera, ...]:
     """Views of one physical camera share a camera, where their sizes and given lenses agree too.
 
     A lens that is not known starts without distortion, with the focal length of EXIF or 1.2 times the longest side.
     """
     groups: dict[tuple, list[int]] = {}
     for view in range(len(views)):
-        key = (int(views.camera_index[view]), views.lenses[view], feature_size(views, view))
+        key = (int(views.camera_index[view]), views.lenses[view], feature_size(views, view, longest))
         groups.setdefault(key, []).append(view)
     cameras = []
     for (_, lens, (height, width)), members in groups.items():
@@ -78,11 +80,11 @@ def extract(
 ) -> tuple[int, ...]:
     """Write cameras, images and features into a new database; returns the number of features of every view.
 
-    SIFT (Lowe 2004) as in COLMAP; features outside of a mask are dropped. The result does not depend on `threads`.
+    SIFT (Lowe 2004) in COLMAP's form; features outside of a mask are dropped. The result does not depend on `threads`.
     """
     file = colmap.Database.open(database)
     try:
-        _write_cameras(file, cameras_of(views))
+        _write_cameras(file, cameras_of(views, settings.max_image_size))
         counts = []
         for view, (keypoints, descriptors) in enumerate(_extracted(views, pictures, settings, threads)):
             sift = colmap.FeatureExtractorType.SIFT
@@ -120,20 +122,14 @@ def _extracted(
     views: Views, pictures: Pictures, settings: Matching, threads: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Keypoints (xy) and descriptors of every view in order; at most `threads` + 1 pictures are in memory."""
-    options = colmap.FeatureExtractionOptions()
-    options.num_threads, options.use_gpu = 1, False
-    options.sift.estimate_affine_shape = settings.affine_shape
-    options.sift.domain_size_pooling = settings.domain_size_pooling
-    options.sift.peak_threshold = settings.peak_threshold
+    sift = colmap_sift if settings.affine_shape or settings.domain_size_pooling else opencv_sift
 
     def features(view: int) -> tuple[np.ndarray, np.ndarray]:
-        grey, mask = pictures(view)
-        if grey.shape != feature_size(views, view):
-            raise ValueError(f"{views.names[view]}: a picture of {grey.shape}, expected {feature_size(views, view)}")
-        extractor = colmap.FeatureExtractor.create(options)  # one for each call: they are not safe to share
-        found, descriptors = extractor.extract_from_uint8_array(np.ascontiguousarray(grey))
-        xy = np.asarray(colmap.keypoints_to_matrix(found), np.float32).reshape(-1, 4)[:, :2]
-        descriptors = np.asarray(descriptors.data, np.uint8).reshape(-1, 128)
+        grey, mask = pictures(view, settings.max_image_size)
+        size = feature_size(views, view, settings.max_image_size)
+        if grey.shape != size:
+            raise ValueError(f"{views.names[view]}: a picture of {grey.shape}, expected {size}")
+        xy, descriptors = sift(np.ascontiguousarray(grey), settings)
         if mask is not None and len(xy):
             column = np.clip(xy[:, 0].astype(int), 0, mask.shape[1] - 1)
             row = np.clip(xy[:, 1].astype(int), 0, mask.shape[0] - 1)
@@ -148,3 +144,35 @@ def _extracted(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def opencv_sift(grey: Annotated[np.ndarray, "H W"], settings: Matching) -> Found:
+    """OpenCV's SIFT, three to four times as quick as COLMAP's, with COLMAP's thresholds and square roots of descriptors.
+
+    The largest features are kept, as COLMAP does: of kitchen's 25 photos the 4096 largest join 23, the strongest 21.
+    """
+    import cv2
+
+    detector = cv2.SIFT_create(contrastThreshold=3 * settings.peak_threshold, enable_precise_upscale=True)
+    found, values = detector.detectAndCompute(grey, None)
+    if not found:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8)
+    kept = np.argsort([-point.size for point in found], kind="stable")[: settings.max_num_features]
+    # OpenCV counts from the middle of the first pixel, COLMAP from its corner.
+    xy = np.array([found[i].pt for i in kept], np.float32) + 0.5
+    rooted = np.sqrt(values[kept] / np.maximum(values[kept].sum(1, keepdims=True), 1e-9))  # Arandjelovic, Zisserman 2012
+    return xy, np.clip(np.round(512 * rooted), 0, 255).astype(np.uint8)
+
+
+def colmap_sift(grey: Annotated[np.ndarray, "H W"], settings: Matching) -> Found:
+    """COLMAP's SIFT, which knows affine shapes and domain pooling."""
+    options = colmap.FeatureExtractionOptions()
+    options.num_threads, options.use_gpu = 1, False
+    options.sift.estimate_affine_shape = settings.affine_shape
+    options.sift.domain_size_pooling = settings.domain_size_pooling
+    options.sift.peak_threshold = settings.peak_threshold
+    options.sift.max_num_features = settings.max_num_features
+    extractor = colmap.FeatureExtractor.create(options)  # one for each call: they are not safe to share
+    found, descriptors = extractor.extract_from_uint8_array(grey)
+    xy = np.asarray(colmap.keypoints_to_matrix(found), np.float32).reshape(-1, 4)[:, :2]
+    return xy, np.asarray(descriptors.data, np.uint8).reshape(-1, 128)

@@ -36,10 +36,11 @@ MISTAKES = {
 
 
 def register_to_given(
-    database: Path, views: Views, threads: int, seed: int, where: str, progress: Progress
+    database: Path, views: Views, longest: int, threads: int, seed: int, where: str, progress: Progress
 ) -> tuple[Model, dict[str, Any]]:
     """A model of all views with a given pose and of those that register to them, and how far the photos disagree.
 
+    `longest`: side of the pictures that the database's features were taken from.
     Raises InputError at `where` where hardly a match agrees with the given cameras.
     """
     poses = given_poses(views)
@@ -48,7 +49,7 @@ def register_to_given(
         raise InputError(where, what, "Give the cameras of more photos, or leave --cameras out")
     pairs = [p for p in read_matches(database) if len(p.verified)]
     matches = view_matches(pairs, read_keypoints(database, len(views))).thinned(MEASURED_ON)
-    cameras = with_best_focal(cameras_of(views), matches, poses)
+    cameras = with_best_focal(cameras_of(views, longest), matches, poses)
     disagreement = disagreement_of(matches, cameras, poses, views)
     refuse_hopeless(disagreement, where)
     if disagreement.get("disagrees"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from recon3d.sfm.features import Pictures
 from recon3d.sfm.given_cameras import register_to_given
 from recon3d.sfm.matching import REMEDY, Matcher, without_overlap
 from recon3d.sfm.models import Model
-from recon3d.sfm.settings import ATTEMPTS, DEFAULT, ENOUGH
+from recon3d.sfm.settings import DEFAULT, ENOUGH, Matching, Settings, attempts
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,11 @@ def geometry(
     progress: Progress | None = None,
     where: str = "photos",
     sequence: bool = False,
+    matching: Matching = DEFAULT.matching,
+    device: str = "cpu",
 ) -> Mapping:
-    """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features.
+    """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features, which
+    are found and matched as `matching` says; descriptors are compared on `device`.
 
     Given poses and lenses are held exactly, and the other views are registered to them; without any, settings are tried
     in turn until one registers enough. A `sequence` is matched in its order. With a seed everything runs on one thread
@@ -66,16 +70,18 @@ def geometry(
     progress = progress or Progress()
     threads = 1 if seed is not None else os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
-        matched = Matcher(views, pictures, sequence, threads, seed or 0, Path(folder), where, progress)
+        matched = Matcher(views, pictures, sequence, device, threads, seed or 0, Path(folder), where, progress)
         if views.pose_known.any():
-            database = matched(DEFAULT.matching)
+            database = matched(matching)
             apart = without_overlap(database, len(matched.pairs))
             if apart:
                 raise InputError(where, apart, REMEDY)
-            model, disagreement = register_to_given(database, views, threads, seed or 0, where, progress)
+            model, disagreement = register_to_given(
+                database, views, matching.max_image_size, threads, seed or 0, where, progress
+            )
             found = mapping_of(model, views, "known cameras", "cameras were given", seed is not None)
             return replace(found, disagreement=disagreement)
-        tried = try_in_turn(matched, views, threads, seed or 0, progress)
+        tried = try_in_turn(matched, views, attempts(matching), threads, seed or 0, progress)
     chosen = max((a for a in tried if a.model is not None), key=views_then_agreement, default=None)
     if chosen is None or chosen.model is None or chosen.measured is None:
         reasons = [f"with {a.settings.name} settings {a.refused}" for a in tried]
@@ -86,10 +92,12 @@ def geometry(
     return replace(found, acceptance=chosen.measured.report())
 
 
-def try_in_turn(matched: Matcher, views: Views, threads: int, seed: int, progress: Progress) -> list[Attempt]:
+def try_in_turn(
+    matched: Matcher, views: Views, settings_in_turn: Sequence[Settings], threads: int, seed: int, progress: Progress
+) -> list[Attempt]:
     """Attempts with settings after settings, until a believed model holds 90 % of the views."""
     tried: list[Attempt] = []
-    for settings in ATTEMPTS:
+    for settings in settings_in_turn:
         if tried and len(views) > settings.views_up_to:
             continue
         if tried:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.progress import Progress
+from recon3d.sfm.descriptors import mutual_matches
 from recon3d.sfm.features import Pictures, extract, image_id, image_name
 from recon3d.sfm.pycolmap import colmap
 from recon3d.sfm.settings import MIN_MATCHES, Matching
@@ -38,11 +40,11 @@ class Matcher:
     """Databases of features and matches of one set of views, each made when it is first asked for."""
 
     def __init__(
-        self, views: Views, pictures: Pictures, sequence: bool, threads: int, seed: int, folder: Path, where: str,
-        progress: Progress,
+        self, views: Views, pictures: Pictures, sequence: bool, device: str, threads: int, seed: int, folder: Path,
+        where: str, progress: Progress,
     ) -> None:  # fmt: skip
         self.views, self.pictures, self.where, self.progress = views, pictures, where, progress
-        self.threads, self.seed, self.folder = threads, seed, folder
+        self.device, self.threads, self.seed, self.folder = device, threads, seed, folder
         self.pairs = pairs_to_match(len(views), sequence)
         self._made: dict[Matching, Path] = {}
 
@@ -57,7 +59,7 @@ class Matcher:
         if max(counts) < MIN_MATCHES:
             what = f"nothing to match: no image has more than {max(counts)} features"
             raise InputError(self.where, what, REMEDY)
-        match(database, self.pairs, settings, self.threads, self.seed, self.progress)
+        match(database, self.pairs, settings, self.device, self.threads, self.seed, self.progress)
         return database
 
 
@@ -84,16 +86,41 @@ def pairs_to_match(count: int, sequence: bool = False) -> list[tuple[int, int]]:
 
 
 def match(
-    database: Path, pairs: list[tuple[int, int]], settings: Matching, threads: int, seed: int, progress: Progress
-) -> None:
-    """Match and verify pairs of views; the matches go into the database."""
-    options = colmap.FeatureMatchingOptions()
-    options.num_threads, options.use_gpu = threads, False
-    options.sift.max_ratio = settings.max_ratio
-    options.guided_matching = settings.guided_matching
+    database: Path, pairs: list[tuple[int, int]], settings: Matching, device: str, threads: int, seed: int,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Match pairs of views by their descriptors, on `device`, and verify them by COLMAP; the matches go into the database.
+
+    The result depends on neither the device nor `threads`.
+    """
     verification = colmap.TwoViewGeometryOptions()
     verification.min_num_inliers = MIN_MATCHES
     verification.ransac.random_seed = seed
+    if settings.guided_matching:
+        return match_guided(database, pairs, settings, verification, threads, progress)
+    file = colmap.Database.open(database)
+    try:
+        views = sorted({view for pair in pairs for view in pair})
+        described = {view: torch.from_numpy(file.read_descriptors(image_id(view)).data.copy()).to(device) for view in views}
+        for done, (i, j) in enumerate(pairs, 1):
+            found = mutual_matches(described[i], described[j], settings.max_ratio)
+            file.write_matches(image_id(i), image_id(j), found.numpy().astype(np.uint32))
+            progress.advance(done, len(pairs), "matching")
+    finally:
+        file.close()
+    verifier = colmap.GeometricVerifierOptions()
+    verifier.num_threads = threads
+    colmap.geometric_verification(database, verifier, two_view_geometry_options=verification)
+
+
+def match_guided(
+    database: Path, pairs: list[tuple[int, int]], settings: Matching, verification, threads: int, progress: Progress
+) -> None:
+    """COLMAP's own matching, which looks once more along epipolar lines: slow, for few views."""
+    options = colmap.FeatureMatchingOptions()
+    options.num_threads, options.use_gpu = threads, False
+    options.sift.max_ratio = settings.max_ratio
+    options.guided_matching = True
     pairing = colmap.ImportedPairingOptions()
     pairing.match_list_path = database.with_suffix(".pairs.txt")
     size = max(1, -(-len(pairs) // BATCHES))

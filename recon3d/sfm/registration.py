@@ -19,11 +19,17 @@ from recon3d.io.undistortion import undistorted_views
 from recon3d.progress import Progress
 from recon3d.sfm import mapping
 from recon3d.sfm.mapping import Mapping
+from recon3d.sfm.settings import Matching
 
 
-def geometry(views: Views, *, seed: int | None, sequence: bool, where: str, progress: Progress) -> Mapping:
-    """Cameras and points by COLMAP from the full-size photos behind `views`. Raises InputError at `where`."""
-    return mapping.geometry(views, pictures(views), seed=seed, sequence=sequence, where=where, progress=progress)
+def geometry(
+    views: Views, *, matching: Matching, device: str, seed: int | None, sequence: bool, where: str, progress: Progress
+) -> Mapping:
+    """Cameras and points by COLMAP from the photos behind `views`. Raises InputError at `where`."""
+    return mapping.geometry(
+        views, pictures(views), seed=seed, sequence=sequence, where=where, matching=matching, device=device,
+        progress=progress,
+    )  # fmt: skip
 
 
 def assembled(views: Views, found: Mapping, max_size: int, source: str) -> tuple[Views, Geometry]:

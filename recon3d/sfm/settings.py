@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-FEATURE_SIZE = 2000  # longest side in pixels of the pictures that features are taken from
 MIN_MATCHES = 15  # a pair of photos with fewer verified matches does not overlap (COLMAP's min_num_matches)
 UNKNOWN_LENS = "SIMPLE_RADIAL"  # COLMAP's choice for photos of unknown cameras: focal length and one distortion
 DEFAULT_FOCAL = 1.2  # of the longest side: COLMAP's guess (default_focal_length_factor)
@@ -21,6 +20,8 @@ class Matching:
     peak_threshold: float = 0.02 / 3
     max_ratio: float = 0.8
     guided_matching: bool = False
+    max_num_features: int = 8192  # the largest ones
+    max_image_size: int = 2000  # longest side in pixels of the pictures that features are taken from; COLMAP's: 3200
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,8 @@ GLOBAL = Settings("global", "COLMAP's global mapper on the same matches", mapper
 
 # In this order, each only where those before it did not register enough.
 ATTEMPTS = (DEFAULT, RELAXED, GLOBAL, FEW_VIEWS)
+
+
+def attempts(matching: Matching) -> tuple[Settings, ...]:
+    """ATTEMPTS on other features and matches; the settings of few views keep theirs, for there every match is needed."""
+    return tuple(s if s is FEW_VIEWS else replace(s, matching=matching) for s in ATTEMPTS)

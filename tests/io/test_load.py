@@ -185,10 +185,10 @@ def test_features_come_from_upright_grey_pictures_with_their_masks(tmp_path):
     save(tmp_path / "a.png", stored, exif=orientation(6))
     save(tmp_path / "masks" / "a.png", white)
     views = load(tmp_path).views
-    grey, mask = pictures(views)(0)
+    grey, mask = pictures(views)(0, 2000)
     assert grey.dtype == np.uint8 and np.abs(grey - np.asarray(Image.fromarray(picture()).convert("L"), float)).max() <= 1
     assert mask is not None and (mask == (white > 0)).all()
-    grey, mask = pictures(views, longest=32)(0)
+    grey, mask = pictures(views)(0, 32)
     assert grey.shape == (24, 32) and mask is not None and mask.shape == (24, 32)
 
 

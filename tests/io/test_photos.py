@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 
 from recon3d.errors import InputError
 from recon3d.io.photos import (
-    FEATURE_SIZE,
     PIXEL_LIMIT,
     Source,
     over_white,
@@ -256,9 +255,3 @@ def test_a_resized_mask_keeps_what_is_at_least_half_there():
 def test_a_source_can_be_pickled(tmp_path):
     source = Source(tmp_path / "a.png", mask=tmp_path / "m.png", invert_mask=True)
     assert pickle.loads(pickle.dumps(source)) == source
-
-
-def test_features_are_taken_at_the_size_that_sfm_expects():
-    from recon3d.sfm import settings
-
-    assert settings.FEATURE_SIZE == FEATURE_SIZE

@@ -39,7 +39,7 @@ def views_of(pictures: dict[str, np.ndarray], lens: Lens | None = None, known: n
 def grey_pictures(views: Views):
     """The `pictures` argument of sfm for views whose images are their photos at full size, without masks."""
 
-    def picture(i: int):
+    def picture(i: int, longest: int):
         return np.asarray(Image.fromarray(views.images[i].permute(1, 2, 0).numpy()).convert("L")), None
 
     return picture

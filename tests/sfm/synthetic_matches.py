@@ -30,7 +30,7 @@ def write_database(path: Path, views: Views, geometry: Geometry) -> None:
     generator = np.random.default_rng(0)
     file = colmap.Database.open(path)
     owner = {}
-    for number, camera in enumerate(cameras_of(views), 1):
+    for number, camera in enumerate(cameras_of(views, 2000), 1):
         file.write_camera(colmap_camera(camera, number), use_camera_id=True)
         owner |= dict.fromkeys(camera.views, number)
     rows = [generator.permutation(torch.nonzero(geometry.tracks.view == v)[:, 0].numpy()) for v in range(len(views))]

@@ -65,7 +65,9 @@ def test_two_attempts_with_one_thread_and_one_seed_give_the_same_bits(tmp_path, 
 
 def test_a_starting_focal_length_changes_only_cameras_that_nothing_tells_of(tmp_path):
     _, views, _ = synthetic_scene(tmp_path, lens_known=False)
-    unknown, known = cameras_of(views), cameras_of(replace(views, focal_priors=(300.0,) * len(views)))
+    unknown, known = (
+        cameras_of(some, 2000) for some in (views, replace(views, focal_priors=(300.0,) * len(views)))
+    )
     assert starting_at(0.8, unknown)[0].lens.params == (0.8 * 1280, 640, 480, 0.0)
     assert starting_at(0.8, known) == known
 

@@ -30,7 +30,7 @@ def given(change=lambda poses: poses, unknown: tuple[int, ...] = ()) -> np.ndarr
 def registered(folder, poses, **options):
     database, views, truth = synthetic_scene(folder, poses=poses, **options)
     progress = Progress()
-    return *register_to_given(database, views, 1, 0, "cameras.json", progress), views, truth, progress
+    return *register_to_given(database, views, 2000, 1, 0, "cameras.json", progress), views, truth, progress
 
 
 def test_given_poses_and_lenses_come_out_to_the_bit_with_points_in_their_frame(tmp_path):
@@ -116,7 +116,7 @@ def test_epipolar_errors_of_true_cameras_are_those_of_the_noise(tmp_path):
     """The Sampson distance of isotropic noise of s pixels in both views is a normal with standard deviation s."""
     database, views, _ = synthetic_scene(tmp_path, poses=given())
     matches = view_matches(read_matches(database), read_keypoints(database, len(views)))
-    errors, rows = epipolar_errors(matches, cameras_of(views), given_poses(views))
+    errors, rows = epipolar_errors(matches, cameras_of(views, 2000), given_poses(views))
     assert len(rows) == len(matches)
     assert np.sqrt((errors**2).mean()) == pytest.approx(SCENE.pixel_noise, rel=0.05)
 

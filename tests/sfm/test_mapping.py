@@ -63,13 +63,13 @@ def test_a_known_lens_is_held_and_comes_out_as_it_came_in():
 
 
 def test_given_cameras_come_out_to_the_bit_and_a_photo_without_one_is_registered_to_them():
-    views = scene_views("herz-jesu-P8", 4)
+    views = scene_views("herz-jesu-P8", 5)
     poses, lenses = published("herz-jesu-P8", views.names)
     given = poses.clone()
     given[2] = torch.nan
     found = geometry(replace(views, lenses=lenses, known_camera_from_world=given), grey_pictures(views), seed=0)
-    assert found.registered == (0, 1, 2, 3) and found.settings == "known cameras"
-    known = [0, 1, 3]
+    assert found.registered == (0, 1, 2, 3, 4) and found.settings == "known cameras"
+    known = [0, 1, 3, 4]
     assert torch.equal(found.camera_from_world[known], poses[known]) and found.lenses == lenses
     assert float(pair_errors(found.camera_from_world, poses).worst.max()) < 0.5
     assert not found.disagreement["disagrees"] and found.disagreement["agreeing"] > 0.95

@@ -32,6 +32,7 @@ from recon3d.sfm.attempts import Attempt
 from recon3d.sfm.mapping import try_in_turn, views_then_agreement
 from recon3d.sfm.matching import Matcher
 from recon3d.sfm.models import Model
+from recon3d.sfm.settings import ATTEMPTS
 
 HEADER = (
     "| scene | photos | settings | registered | rotation ° | translation ° | agreement | result | seconds |\n"
@@ -63,9 +64,9 @@ def rows(scene: Path, counts: Sequence[int], seed: int) -> Iterator[Row]:
         start = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="recon3d-few-views-") as folder:
             progress = Progress()
-            matched = Matcher(views, pictures(views), False, 1, seed, Path(folder), scene.name, progress)
+            matched = Matcher(views, pictures(views), False, "cpu", 1, seed, Path(folder), scene.name, progress)
             try:
-                tried = try_in_turn(matched, views, 1, seed, progress)
+                tried = try_in_turn(matched, views, ATTEMPTS, 1, seed, progress)
             except InputError as error:
                 yield Row(scene.name, count, "–", False, 0, None, "–", error.what, None)
                 continue

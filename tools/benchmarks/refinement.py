@@ -33,6 +33,7 @@ from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.seeding.seed import seed
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled, geometry
+from recon3d.sfm.settings import Matching
 
 POINTS = 8  # of a curve
 BEATS = 1.0  # dB by which a reconstruction must beat the nearest photo to be called one
@@ -50,7 +51,10 @@ def cameras_of(folder: Path, max_size: int, progress: Progress) -> tuple[Views, 
     found = detect((folder / "images",))
     loaded = load_views(found, max_size=max_size, progress=progress)
     with progress.stage("geometry"):
-        return loaded.views, geometry(loaded.views, seed=0, sequence=loaded.sequence, where=folder.name, progress=progress)
+        return loaded.views, geometry(
+            loaded.views, matching=Matching(), device="cpu", seed=0, sequence=loaded.sequence, where=folder.name,
+            progress=progress,
+        )  # fmt: skip
 
 
 def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussians: int) -> dict[str, Any]:
