@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
 from typing import Annotated
 
@@ -41,13 +43,19 @@ def ssim(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
 def ssim_map(a: Tensor, b: Tensor) -> Annotated[Tensor, "... H-10 W-10"]:
     """SSIM of each window that lies inside of the pictures, for each channel; differentiable in both.
 
-    float32 on a CPU runs compiled kernels, anything else plain torch. Raises ValueError below 11 x 11 pixels.
+    float32 runs compiled kernels (numba on a CPU, Triton on CUDA where it is installed), anything else plain torch. Raises
+    ValueError below 11 x 11 pixels.
     """
     if a.shape != b.shape or min(a.shape[-2:]) < WINDOW:
         raise ValueError(f"SSIM needs two pictures of one size of at least {WINDOW} pixels: {[*a.shape]} and {[*b.shape]}")
-    if a.device.type == "cpu" and a.dtype == b.dtype == torch.float32:
+    if a.dtype == b.dtype == torch.float32 and has_kernels(a.device.type):
         return CompiledSsim.apply(a, b)  # type: ignore[return-value]
     return plain_ssim_map(a, b)
+
+
+@functools.cache
+def has_kernels(device: str) -> bool:
+    return device == "cpu" or (device == "cuda" and importlib.util.find_spec("triton") is not None)
 
 
 def plain_ssim_map(a: Tensor, b: Tensor) -> Tensor:
@@ -92,6 +100,10 @@ class CompiledSsim(torch.autograd.Function):
 
 def ssim_with_derivatives(a: Tensor, b: Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:
     """The map, and its derivatives in the windows' statistics of a (empty where not wanted)."""
+    if a.device.type != "cpu":
+        from recon3d.metrics import ssim_triton
+
+        return ssim_triton.ssim_with_derivatives(a, b, wanted)
     from recon3d.core.jit import run
     from recon3d.metrics.ssim_kernels import ssim_forward
 
@@ -105,6 +117,10 @@ def ssim_with_derivatives(a: Tensor, b: Tensor, wanted: bool) -> tuple[Tensor, l
 
 
 def gradient_of_first(a: Tensor, b: Tensor, derivatives: list[Tensor], gradient: Tensor) -> Tensor:
+    if a.device.type != "cpu":
+        from recon3d.metrics import ssim_triton
+
+        return ssim_triton.gradient_of_first(a, b, derivatives, gradient)
     from recon3d.core.jit import run
     from recon3d.metrics.ssim_kernels import ssim_backward
 

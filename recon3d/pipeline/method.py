@@ -9,6 +9,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
+from recon3d.pipeline.beside import started
 from recon3d.pipeline.stage_reports import GeometryReport, RefinementReport, SplatsReport, StageReports
 from recon3d.progress import Progress
 
@@ -28,7 +29,7 @@ class Method:
     geometry: Callable[[Views], tuple[Views, Geometry, GeometryReport]]
     improvements: tuple[Improvement, ...]
     splats: Callable[[Views, Geometry], tuple[Gaussians, SplatsReport]]
-    prepare: Callable[[], None]  # compile what the next stage runs, so that no time budget counts it
+    prepare: Callable[[], None]  # compile what refinement runs, beside the stages before it
     refine: Callable[[Views, Geometry, Gaussians], tuple[Gaussians, Geometry, RefinementReport]]
 
 
@@ -42,6 +43,7 @@ class Located:
 
 def run(views: Views, method: Method, progress: Progress) -> tuple[Scene, StageReports]:
     """Views as loaded -> a scene of those that have a camera, undistorted. Values are checked at each seam."""
+    prepared = started(method.prepare)
     with progress.stage("geometry"):
         views, geometry, of_geometry = method.geometry(views)
     geometry.check("geometry")
@@ -55,7 +57,7 @@ def run(views: Views, method: Method, progress: Progress) -> tuple[Scene, StageR
         gaussians, of_splats = method.splats(views[seen], geometry[seen])
     gaussians.check("splats")
     with progress.stage("compiling"):
-        method.prepare()
+        prepared()
     with progress.stage("refinement"):
         gaussians, geometry, of_refinement = method.refine(views, geometry, gaussians)
     gaussians.check("refinement")

@@ -94,7 +94,7 @@ def products(features: Descriptors, others: Descriptors) -> Iterator[tuple[Annot
     # Signed bytes are what processors multiply: (a - 128)(b - 128) = ab - 128 (a + b) + 128^2, summed over 128 places.
     of_others, of_columns = signed(others).T, 128 * others.sum(1, dtype=torch.int32)
     for block in features.split(BLOCK):
-        shifted = torch._int_mm(signed(block), of_others, out=memory[: len(block)])
+        shifted = torch._int_mm(signed(block), of_others, out=memory[: len(block)])  # pyright: ignore[reportPrivateImportUsage]
         yield shifted.add_(of_columns), 128 * block.sum(1, dtype=torch.int32) - 128**3
 
 
@@ -110,7 +110,7 @@ def bytes_multiply_exactly() -> bool:
         return False
     extreme = torch.tensor([[127], [-128]], dtype=torch.int8).repeat(16, 128)
     try:
-        found = torch._int_mm(extreme, extreme.T)
+        found = torch._int_mm(extreme, extreme.T)  # pyright: ignore[reportPrivateImportUsage]
     except RuntimeError:
         return False
     return torch.equal(found, extreme.int() @ extreme.int().T)

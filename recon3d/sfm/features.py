@@ -153,7 +153,7 @@ def opencv_sift(grey: Annotated[np.ndarray, "H W"], settings: Matching) -> Found
     """
     import cv2
 
-    detector = cv2.SIFT_create(contrastThreshold=3 * settings.peak_threshold, enable_precise_upscale=True)
+    detector = cv2.SIFT.create(contrastThreshold=3 * settings.peak_threshold, enable_precise_upscale=True)
     found, values = detector.detectAndCompute(grey, None)
     if not found:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.uint8)

@@ -31,6 +31,7 @@ from recon3d.progress import Event, Progress
 from recon3d.reconstruction.pruning import unmasked
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.seeding.seed import seed
+from recon3d.rendering.render import backend_for
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled, geometry
 from recon3d.sfm.settings import Matching
@@ -57,7 +58,7 @@ def cameras_of(folder: Path, max_size: int, progress: Progress) -> tuple[Views, 
         )  # fmt: skip
 
 
-def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussians: int) -> dict[str, Any]:
+def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussians: int, device: str) -> dict[str, Any]:
     """Refine without the held-out photos; the row of the table, with its curve."""
     held_out = torch.zeros(len(views), dtype=torch.bool)
     held_out[parse_holdout(case.holdout).indices(len(views))] = True
@@ -79,7 +80,10 @@ def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussi
     progress = Progress(listen)
     with progress.stage("splats"):
         seeds = seed(flat[seen], known[seen])
-    options = Refinement(steps=case.steps, max_gaussians=max_gaussians, snapshot_every=max(1, case.steps // POINTS))
+    options = Refinement(
+        steps=case.steps, max_gaussians=max_gaussians, snapshot_every=max(1, case.steps // POINTS),
+        backend=backend_for(device),
+    )  # fmt: skip
     begun = time.process_time()
     with progress.stage("refinement"):
         refined = refine(flat, known, seeds, options, progress)
@@ -162,6 +166,7 @@ def main() -> None:
     ask.add_argument("--steps", nargs="*", type=int, default=[1000])
     ask.add_argument("--max-size", type=int, default=384)
     ask.add_argument("--max-gaussians", type=int, default=50_000)
+    ask.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where splats are refined")
     options = ask.parse_args()
     scenes = options.scenes or sorted(folder.parent.name for folder in options.folder.glob("*/images"))
     options.out.mkdir(parents=True, exist_ok=True)
@@ -178,7 +183,8 @@ def main() -> None:
         for steps in options.steps:
             for holdout in options.holdouts:
                 try:
-                    row = run_case(Case(scene, holdout, steps), views, found, options.max_size, options.max_gaussians)
+                    case = Case(scene, holdout, steps)
+                    row = run_case(case, views, found, options.max_size, options.max_gaussians, options.device)
                 except InputError as error:
                     print(f"| {scene} | {error.what} |" + " |" * 11, flush=True)
                     continue

@@ -49,11 +49,11 @@ class GrowByGradient:
     def observe(self, screen: Screen, width: int, height: int) -> None:
         """Add up what the last step showed of every Gaussian; gradients are counted in half pictures, as in 3DGS."""
         assert screen.gradient is not None and screen.radii is not None
-        half = torch.tensor([width / 2, height / 2])
+        half = torch.tensor([width / 2, height / 2], device=screen.gradient.device)
         pulls = (screen.gradient * half * len(screen.gradient)).norm(dim=2)
         shown = (screen.radii > 0).all(2).float()
         if len(self.total) != pulls.shape[1]:
-            self.total, self.seen = torch.zeros(pulls.shape[1]), torch.zeros(pulls.shape[1])
+            self.total, self.seen = (torch.zeros(pulls.shape[1], device=pulls.device) for _ in range(2))
         self.total += (pulls * shown).sum(0)
         self.seen += shown.sum(0)
 
@@ -91,7 +91,7 @@ def grow(parameters: Parameters, wanted: Annotated[Tensor, "G"], size_limit: flo
 
 def offsets(rows: dict[str, Tensor], generator: torch.Generator) -> Annotated[Tensor, "k 3"]:
     """A random point of each Gaussian, from its centre."""
-    local = torch.randn(rows["means"].shape, generator=generator) * rows["log_scales"].exp()
+    local = torch.randn(rows["means"].shape, generator=generator, device=generator.device) * rows["log_scales"].exp()
     return (matrices_from_quats(rows["quats"]) @ local[:, :, None])[:, :, 0]
 
 
@@ -176,7 +176,7 @@ def drift(parameters: Parameters, size: float, generator: torch.Generator) -> No
     values = parameters.values
     faint = torch.sigmoid(-100 * (parameters.opacities - PRUNE_OPACITY))
     axes = matrices_from_quats(values["quats"]) * parameters.scales[:, None, :]
-    noise = torch.randn(values["means"].shape, generator=generator) * (faint * size)[:, None]
+    noise = torch.randn(values["means"].shape, generator=generator, device=generator.device) * (faint * size)[:, None]
     values["means"] += (axes @ (axes.transpose(1, 2) @ noise[:, :, None]))[:, :, 0]
 
 

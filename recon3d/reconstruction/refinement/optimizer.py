@@ -1,7 +1,11 @@
-"""The Gaussians as refinement moves them: logs of scales, logits of opacities, and Adam's moments beside each."""
+"""The Gaussians as refinement moves them: logs of scales, logits of opacities, and Adam's moments beside each.
+
+They live on one device, and so does all that is done to them.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -15,19 +19,67 @@ from recon3d.reconstruction.refinement.adam_kernel import adam
 GROUPS = ("means", "quats", "log_scales", "logits", "sh")
 OPACITY_LIMIT = 1e-4  # a logit needs an opacity away from 0 and 1
 BETAS = (0.9, 0.999)  # Kingma & Ba 2015, and 3DGS
+TINY = 1e-15  # 3DGS
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A group in a step of Adam. The gradient may have fewer columns than the others: their first ones are moved."""
+
+    values: Tensor
+    gradient: Tensor
+    first: Tensor
+    second: Tensor
+    rates: Annotated[np.ndarray, "columns"]  # float32, with both corrections of the bias in them
+
+    def used(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Values and moments of the columns that are moved, sharing memory with all of them."""
+        bands = slice(None) if self.gradient.dim() == 1 else slice(self.gradient.shape[1])
+        return tuple(x if x.dim() == 1 else x[:, bands] for x in (self.values, self.first, self.second))  # type: ignore[return-value]
+
+
+def compiled_adam(groups: list[Moved]) -> None:
+    """On a CPU: one pass through memory for each group."""
+    for group in groups:
+        rows = max(len(group.values), 1)
+        arrays = (group.values, group.gradient.contiguous(), group.first, group.second)
+        values, gradient, first, second = (x.numpy().reshape(-1) for x in arrays)
+        width, used = values.size // rows, gradient.size // rows
+        rates = group.rates.astype(np.float32)
+        run(adam, len(group.values), values, gradient, used, width, first, second, rates, *BETAS, grain=256)
+
+
+def torch_adam(groups: list[Moved]) -> None:
+    """On any device: the same arithmetic, each operation once for all groups."""
+    gradients = [group.gradient for group in groups]
+    values, first, second = (list(x) for x in zip(*(group.used() for group in groups), strict=True))
+    # One launch for all groups each; torch documents them ("foreach operations") without exporting their names.
+    torch._foreach_lerp_(first, gradients, 1 - BETAS[0])  # pyright: ignore[reportPrivateImportUsage]
+    torch._foreach_mul_(second, BETAS[1])  # pyright: ignore[reportPrivateImportUsage]
+    torch._foreach_addcmul_(second, gradients, gradients, 1 - BETAS[1])  # pyright: ignore[reportPrivateImportUsage]
+    roots = torch._foreach_sqrt(second)  # pyright: ignore[reportPrivateImportUsage]
+    torch._foreach_add_(roots, TINY)  # pyright: ignore[reportPrivateImportUsage]
+    steps = torch._foreach_div(first, roots)  # pyright: ignore[reportPrivateImportUsage]
+    for value, step, group in zip(values, steps, groups, strict=True):
+        if (group.rates == group.rates[0]).all():
+            value.sub_(step, alpha=float(group.rates[0]))
+        else:
+            rates = torch.from_numpy(group.rates[: step[0].numel()]).to(step.device, non_blocking=True)
+            value.sub_(step * rates.view(step.shape[1:]))
 
 
 class Parameters:
     """G Gaussians under optimisation. Values are float32 and contiguous; rows of all groups are the same Gaussians."""
 
-    def __init__(self, gaussians: Gaussians, degree: int) -> None:
-        """Harmonics start with `degree`; what the Gaussians lack is 0."""
+    def __init__(self, gaussians: Gaussians, degree: int, device: str = "cpu") -> None:
+        """Harmonics start with `degree`; what the Gaussians lack is 0. Values and moments lie on `device`."""
         sh = torch.zeros(len(gaussians), (degree + 1) ** 2, 3)
         given = min(sh.shape[1], gaussians.sh.shape[1])
         sh[:, :given] = gaussians.sh[:, :given]
         opacities = gaussians.opacities.clamp(OPACITY_LIMIT, 1 - OPACITY_LIMIT)
         start = (gaussians.means, gaussians.quats, gaussians.scales.log(), torch.logit(opacities), sh)
-        self.values = {name: x.detach().float().contiguous().clone() for name, x in zip(GROUPS, start, strict=True)}
+        ready = [x.detach().float().contiguous().clone().to(device) for x in start]
+        self.values: dict[str, Tensor] = dict(zip(GROUPS, ready, strict=True))
         self.first = {name: torch.zeros_like(x) for name, x in self.values.items()}
         self.second = {name: torch.zeros_like(x) for name, x in self.values.items()}
         self.steps = 0
@@ -44,9 +96,10 @@ class Parameters:
         return self.values["log_scales"].exp()
 
     def gaussians(self) -> Gaussians:
-        """A copy in physical values."""
+        """A copy in physical values, on the CPU."""
         quats = torch.nn.functional.normalize(self.values["quats"], dim=1)
-        return Gaussians(self.values["means"].clone(), quats, self.scales, self.opacities, self.values["sh"].clone())
+        means, sh = (self.values[name].clone() for name in ("means", "sh"))
+        return Gaussians(means.cpu(), quats.cpu(), self.scales.cpu(), self.opacities.cpu(), sh.cpu())
 
     def leaves(self, degree: int) -> dict[str, Tensor]:
         """The values to be differentiated, harmonics up to `degree` only; they share memory with the parameters."""
@@ -57,13 +110,12 @@ class Parameters:
         """One step of Adam by the gradients of `leaves`; `rates` has a float32 rate for each column of a group."""
         self.steps += 1
         correction = (1 - BETAS[1] ** self.steps) ** 0.5 / (1 - BETAS[0] ** self.steps)
-        for name, leaf in leaves.items():
-            assert leaf.grad is not None
-            arrays = (self.values[name], leaf.grad.contiguous(), self.first[name], self.second[name])
-            values, gradients, first, second = (x.numpy().reshape(-1) for x in arrays)
-            width, used = values.size // max(len(self), 1), gradients.size // max(len(self), 1)
-            scaled = (rates[name] * correction).astype(np.float32)
-            run(adam, len(self), values, gradients, used, width, first, second, scaled, *BETAS, grain=256)
+        moved = [
+            Moved(self.values[name], leaf.grad, self.first[name], self.second[name], rates[name] * correction)
+            for name, leaf in leaves.items()
+            if leaf.grad is not None
+        ]
+        (compiled_adam if self.values["means"].device.type == "cpu" else torch_adam)(moved)
 
     def select(self, keep: Annotated[Tensor, "G"]) -> None:
         """Only the Gaussians where `keep` (bool), or of these indices."""

@@ -19,9 +19,9 @@ EXPOSURE_RATE = 5e-3  # of the entries of the colour matrix: a photo half as bri
 class CameraMotions:
     """A turn and a shift of every camera in its own frame: camera_from_world becomes motion @ camera_from_world."""
 
-    def __init__(self, count: int, extent: float) -> None:
+    def __init__(self, count: int, extent: float, device: str = "cpu") -> None:
         self.extent = extent
-        self.turns, self.shifts = (torch.zeros(count, 3, requires_grad=True) for _ in range(2))
+        self.turns, self.shifts = (torch.zeros(count, 3, device=device, requires_grad=True) for _ in range(2))
         groups = [{"params": [self.turns], "lr": TURN_RATE}, {"params": [self.shifts], "lr": SHIFT_RATE}]
         self.optimizer = torch.optim.Adam(groups)
 
@@ -40,8 +40,8 @@ class CameraMotions:
 
     def applied(self, cameras: Cameras) -> Cameras:
         with torch.no_grad():
-            poses = [self.moved(pose, i) for i, pose in enumerate(cameras.camera_from_world)]
-        return replace(cameras, camera_from_world=torch.stack(poses))
+            poses = [self.moved(pose.to(self.turns.device), i) for i, pose in enumerate(cameras.camera_from_world)]
+        return replace(cameras, camera_from_world=torch.stack(poses).to(cameras.camera_from_world))
 
 
 def pinned(
@@ -63,8 +63,8 @@ def pinned(
 class Exposures:
     """An affine change of colour for every photo, the identity at first; it is not part of the scene."""
 
-    def __init__(self, count: int) -> None:
-        self.matrices = torch.eye(3, 4).repeat(count, 1, 1).requires_grad_()
+    def __init__(self, count: int, device: str = "cpu") -> None:
+        self.matrices = torch.eye(3, 4, device=device).repeat(count, 1, 1).requires_grad_()
         self.optimizer = torch.optim.Adam([self.matrices], lr=EXPOSURE_RATE)
 
     def applied(self, rgb: Annotated[Tensor, "3 H W"], i: int) -> Annotated[Tensor, "3 H W"]:
@@ -80,4 +80,5 @@ class Exposures:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
-            self.matrices[seen] += torch.eye(3, 4) - self.matrices[seen].median(0).values
+            unchanged = torch.eye(3, 4, device=self.matrices.device)
+            self.matrices[seen] += unchanged - self.matrices[seen].median(0).values

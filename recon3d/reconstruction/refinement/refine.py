@@ -169,24 +169,27 @@ def warm_up() -> None:
 
 
 class Session:
-    """A refinement under way. `work` may be interrupted at any point: `result` is the state after the last whole step."""
+    """A refinement under way, all of it on the device of its backend: nothing crosses but, now and then, losses and
+    snapshots. `work` may be interrupted at any point: `result` is the state after the last whole step."""
 
     def __init__(self, views: Views, geometry: Geometry, gaussians: Gaussians, options: Refinement) -> None:
         self.options, self.cameras = options, geometry.cameras
+        self.device = render.BACKENDS[options.backend].device
         self.seen = ~views.held_out
         chosen = self.seen.nonzero()[:, 0].tolist()
-        full = [photo_of(views, geometry.cameras, i) for i in chosen]
+        full = [photo_of(views, geometry.cameras, i, self.device) for i in chosen]
         self.sizes = (full, [halved(photo) for photo in full])
         self.extent = scene_extent(geometry.cameras)
-        self.parameters = Parameters(gaussians, DEGREE)
+        self.parameters = Parameters(gaussians, DEGREE, self.device)
         self.strategy = densification.STRATEGIES[options.strategy]()
-        self.generator = torch.Generator().manual_seed(options.seed)
-        self.motions = CameraMotions(len(views), self.extent) if options.refine_cameras else None
-        self.exposures = Exposures(len(views)) if options.exposure else None
+        self.generator = torch.Generator(self.device).manual_seed(options.seed)
+        self.motions = CameraMotions(len(views), self.extent, self.device) if options.refine_cameras else None
+        self.exposures = Exposures(len(views), self.device) if options.exposure else None
+        self.numbers = self.seen.nonzero()[:, 0].to(self.device)
         pixels = sum(photo.rgb[0].numel() for photo in full)
         self.cap = min(options.max_gaussians, int(PER_PIXEL * pixels))
         self.curve: list[Mark] = []
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []  # on the device, until the next mark
         self.order: list[int] = []
         self.clock = Clock(options)
 
@@ -210,7 +213,7 @@ class Session:
         self.clock.pause()
 
     def mark(self, step: int) -> None:
-        loss = sum(self.losses) / len(self.losses)
+        loss = sum(torch.stack(self.losses).tolist()) / len(self.losses)
         self.curve.append(Mark(step, self.clock.seconds, len(self.parameters), loss))
         self.losses.clear()
 
@@ -226,15 +229,15 @@ class Session:
         leaves, screen = self.parameters.leaves(degree), Screen()
         loss = self.loss(photo, leaves, screen)
         loss.backward()
-        self.losses.append(float(loss.detach()))
+        self.losses.append(loss.detach())
         rates = self.rates(share)
         self.parameters.step(leaves, rates)
         if self.motions:
             self.motions.step(1 - share)
         if self.exposures:
-            self.exposures.step(self.seen.nonzero()[:, 0])
+            self.exposures.step(self.numbers)
         height, width = photo.rgb.shape[1:]
-        self.strategy.observe(screen.to("cpu"), width, height)
+        self.strategy.observe(screen, width, height)
         moment = Moment(self.parameters.steps, share, self.extent, self.cap, float(rates["means"][0]), self.generator)
         self.strategy.adjust(self.parameters, moment)
 
@@ -243,7 +246,7 @@ class Session:
         half = share < self.options.half_until and self.rounds < HALF_ROUNDS
         photos = self.sizes[1 if half else 0]
         if not self.order:
-            self.order = torch.randperm(len(photos), generator=self.generator).tolist()
+            self.order = torch.randperm(len(photos), generator=self.generator, device=self.device).tolist()
         return photos[self.order.pop()]
 
     def loss(self, photo: Photo, leaves: dict[str, Tensor], screen: Screen) -> Tensor:
@@ -265,7 +268,7 @@ class Session:
         if opacity_penalty or scale_penalty:
             # Adam moves what has any gradient by its full rate: what this photo does not show is left alone.
             assert screen.radii is not None
-            shown = (screen.radii[0] > 0).all(1).to(opacities.device)
+            shown = (screen.radii[0] > 0).all(1)
             total = total + opacity_penalty * (opacities * shown).mean()
             total = total + scale_penalty * ((scales.mean(1) * shown).mean() / self.extent)
         return total
@@ -298,8 +301,12 @@ def photometric_loss(rgb: Annotated[Tensor, "3 H W"], photo: Photo) -> Tensor:
     return (1 - SSIM_WEIGHT) * absolute + SSIM_WEIGHT * (1 - ssim(rgb, photo.rgb, photo.mask))
 
 
-def photo_of(views: Views, cameras: Cameras, i: int) -> Photo:
-    return Photo(i, views.rgb(i), views.mask(i), cameras.camera_from_world[i], cameras.K[i])
+def photo_of(views: Views, cameras: Cameras, i: int, device: str) -> Photo:
+    mask = views.mask(i)
+    return Photo(
+        i, views.rgb(i).to(device), None if mask is None else mask.to(device), cameras.camera_from_world[i].to(device),
+        cameras.K[i].to(device),
+    )  # fmt: skip
 
 
 def halved(photo: Photo) -> Photo:

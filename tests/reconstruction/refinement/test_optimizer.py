@@ -1,9 +1,11 @@
 """Adam in one pass, against torch's."""
 
 import numpy as np
+import pytest
 import torch
 
 from recon3d.core.synthetic import synthetic_gaussians
+from recon3d.reconstruction.refinement import optimizer as ours
 from recon3d.reconstruction.refinement.optimizer import Parameters
 
 RATES = {"means": 1e-3, "quats": 2e-3, "log_scales": 5e-3, "logits": 5e-2, "sh": 2.5e-3}
@@ -13,7 +15,14 @@ def loss_of(values, targets):
     return sum(((values[name] - targets[name]) ** 2 * (i + 1)).sum() for i, name in enumerate(RATES))
 
 
-def test_steps_are_those_of_torch_adam():
+@pytest.fixture(params=["compiled", "torch"])
+def adam(request, monkeypatch):
+    """Adam as it runs on a CPU, and as it runs on other devices."""
+    if request.param == "torch":
+        monkeypatch.setattr(ours, "compiled_adam", ours.torch_adam)
+
+
+def test_steps_are_those_of_torch_adam(adam):
     parameters = Parameters(synthetic_gaussians(50, degree=1), 1)
     random = torch.Generator().manual_seed(1)
     targets = {name: x + torch.randn(x.shape, generator=random) for name, x in parameters.values.items()}
@@ -31,7 +40,7 @@ def test_steps_are_those_of_torch_adam():
         assert (parameters.values[name] - x.detach()).abs().max() < 0.01 * RATES[name], name
 
 
-def test_bands_of_harmonics_that_are_not_asked_for_stay_as_they_are():
+def test_bands_of_harmonics_that_are_not_asked_for_stay_as_they_are(adam):
     gaussians = synthetic_gaussians(20, degree=2)
     parameters = Parameters(gaussians, 2)
     leaves = parameters.leaves(1)
@@ -40,6 +49,18 @@ def test_bands_of_harmonics_that_are_not_asked_for_stay_as_they_are():
     parameters.step(leaves, {name: np.full(27, 1e-2, np.float32) for name in RATES})
     assert torch.equal(parameters.values["sh"][:, 4:], gaussians.sh[:, 4:])
     assert (parameters.values["sh"][:, :4] != gaussians.sh[:, :4]).all()
+
+
+def test_each_column_has_its_own_rate(adam):
+    gaussians = synthetic_gaussians(20, degree=1)
+    parameters = Parameters(gaussians, 1)
+    leaves = parameters.leaves(1)
+    sum(x.sum() for x in leaves.values()).backward()
+    rates = {name: np.full(12, 1e-3, np.float32) for name in RATES} | {"sh": np.linspace(0, 1e-2, 12, dtype=np.float32)}
+    parameters.step(leaves, rates)
+    # The first step of Adam is by the rate itself, whatever the gradient.
+    moved = (gaussians.sh - parameters.values["sh"]).flatten(1)
+    torch.testing.assert_close(moved, torch.linspace(0, 1e-2, 12).expand(20, 12), atol=1e-6, rtol=0)
 
 
 def test_physical_values_go_in_and_come_out():

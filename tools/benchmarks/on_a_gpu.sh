@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All that a GPU is to prove, in one go of about six minutes (gsplat compiles for two of them):
+#     bash tools/benchmarks/on_a_gpu.sh PYTHON PHOTOS
+# PYTHON has torch for CUDA, gsplat and this package; PHOTOS is a folder such as ../shared/data/fountain-P11/images.
+set -uo pipefail
+python="$1" photos="$2"
+out="$(mktemp -d)"
+"$python" tools/gpu_check.py
+"$python" -m tools.benchmarks.refinement_speed --device cuda
+echo "photos to files at standard quality, seconds by the clock (the second run, when all is compiled):"
+for _ in 1 2; do
+    time "$python" -m recon3d.cli run "$photos" --out "$out/scene" --device cuda --overwrite
+done
+"$python" -c "import json, sys; [print(s['name'], round(s['seconds'], 1)) for s in json.load(open(sys.argv[1]))['stages']]" "$out/scene/report.json"
+for device in cpu cuda; do
+    "$python" -m recon3d.cli run "$photos" --out "$out/$device" --device "$device" --seed 0 --holdout 8:4 --max-size 384
+    "$python" -c "import json, sys; print(sys.argv[2], json.load(open(sys.argv[1]))['holdout']['mean'])" "$out/$device/report.json" "$device"
+done
+"$python" -m pytest -m gpu tests
