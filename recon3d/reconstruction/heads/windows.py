@@ -11,7 +11,7 @@ from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 
 OVERLAP = 0.25  # of a window, shared with the next one
-CELL = 4.0  # side of the cells in which two windows are compared, in Gaussians' sizes there
+CELL = 8.0  # side of the cells in which two windows are compared, in pixels there: best of 1 to 8 on four captures
 
 
 def windows(views: int, size: int) -> list[Annotated[Tensor, "V"]]:

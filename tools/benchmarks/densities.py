@@ -1,0 +1,124 @@
+"""How many Gaussians a scene bears: held-out PSNR over Gaussians for each pixel of the seen photos.
+
+    python -m tools.benchmarks.densities ../shared/data --out out/densities
+
+Cameras by COLMAP from all photos, photos 4, 12, ... held out, 384 px, 1000 steps. Beside each scene stands how often its
+points are seen (by seen photos), which is what `refine` goes by. Prints a table in markdown; the folder gets
+`densities.json` and `densities.png`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from recon3d.core.geometry import Geometry
+from recon3d.core.scene import Scene
+from recon3d.pipeline.holdout import measure
+from recon3d.pipeline.request import parse_holdout
+from recon3d.progress import Progress
+from recon3d.reconstruction.pruning import brought_near
+from recon3d.reconstruction.refinement import refine as refinement
+from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
+from recon3d.reconstruction.seeding.seed import seed as seeded
+from recon3d.sfm.registration import assembled
+from tools.benchmarks.refinement import cameras_of
+
+SCENES = ("fountain-P11", "herz-jesu-P8", "flower", "banana", "kitchen", "beach-drone", "street")
+DENSITIES = (0.0175, 0.035, 0.07, 0.105)
+MOST = 250_000
+
+
+def sightings(geometry: Geometry) -> float:
+    """How many photos see a point, in the mean over observations: what a pixel's neighbourhood may expect."""
+    assert geometry.tracks is not None
+    seen = torch.bincount(geometry.tracks.point, minlength=len(geometry.points)).double()
+    return float((seen * seen).sum() / seen.sum())
+
+
+def rows_of(folder: Path, densities: Sequence[float], seeds: Sequence[int], max_size: int, steps: int) -> list[dict]:
+    views, found = cameras_of(folder, max_size, Progress())
+    held_out = torch.zeros(len(views), dtype=torch.bool)
+    held_out[parse_holdout("8:4").indices(len(views))] = True
+    flat, known = assembled(replace(views, held_out=held_out), found, max_size, "colmap")
+    seen = ~flat.held_out
+    start, often = seeded(flat[seen], known[seen]), sightings(known[seen])
+    rows = []
+    for density in densities:
+        refinement.PER_PIXEL = density
+        for seed in seeds:
+            refined = refine(flat, known, start, Refinement(steps=steps, max_gaussians=MOST, seed=seed))
+            near = brought_near(refined.gaussians, known.cameras)
+            value = measure(Scene(near, known, flat))["mean"]["psnr"]
+            rows.append({
+                "scene": folder.name, "photos": int(seen.sum()), "sightings": round(often, 2), "density": density,
+                "seed": seed, "gaussians": len(near), "psnr": value,
+            })  # fmt: skip
+            print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def table(rows: Sequence[dict]) -> str:
+    densities = sorted({r["density"] for r in rows})
+    lines = [f"| scene | photos | sightings | {' | '.join(f'{d:g}' for d in densities)} |", "|" + " --- |" * (3 + len(densities))]
+    for scene in dict.fromkeys(r["scene"] for r in rows):
+        mine = [r for r in rows if r["scene"] == scene]
+        cells = []
+        for density in densities:
+            values = [r["psnr"] for r in mine if r["density"] == density]
+            cells.append(f"{statistics.mean(values):.2f}" if values else "")
+        lines.append(f"| {scene} | {mine[0]['photos']} | {mine[0]['sightings']:.1f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[dict], path: Path) -> None:
+    """What each density gains over the least of them, in dB."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(7, 4.2))
+    for scene in dict.fromkeys(r["scene"] for r in rows):
+        mine = [r for r in rows if r["scene"] == scene]
+        densities = sorted({r["density"] for r in mine})
+        means = [statistics.mean(r["psnr"] for r in mine if r["density"] == d) for d in densities]
+        label = f"{scene}, {mine[0]['sightings']:.1f} photos see a point"
+        axis.plot(densities, [m - means[0] for m in means], marker="o", label=label)
+    axis.set_xlabel("Gaussians for each pixel of the seen photos")
+    axis.set_ylabel("held-out PSNR, dB over the least")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("folder", type=Path)
+    ask.add_argument("--out", type=Path, required=True)
+    ask.add_argument("--scenes", nargs="*", default=SCENES)
+    ask.add_argument("--densities", nargs="*", type=float, default=DENSITIES)
+    ask.add_argument("--seeds", nargs="*", type=int, default=[0])
+    ask.add_argument("--max-size", type=int, default=384)
+    ask.add_argument("--steps", type=int, default=1000)
+    options = ask.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    warm_up()
+    rows: list[dict] = []
+    for name in options.scenes:
+        rows += rows_of(options.folder / name, options.densities, options.seeds, options.max_size, options.steps)
+        (options.out / "densities.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
+    plot(rows, options.out / "densities.png")
+
+
+if __name__ == "__main__":
+    main()
