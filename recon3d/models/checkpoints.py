@@ -47,10 +47,15 @@ class Checkpoint:
     config: Any
 
     def report(self) -> WeightsReport:
-        known = WeightsReport(self.key, self.row.licence, self.row.commercial)
-        if self.path is None:
-            return replace(known, random=True)
-        return replace(known, file=str(self.path), bytes=self.path.stat().st_size, sha256=sha256(self.path))
+        return weights_report(self.key, self.row.licence, self.row.commercial, self.path)
+
+
+def weights_report(key: str, licence: str, commercial: bool, path: Path | None) -> WeightsReport:
+    """Of weights in a file, whose bytes are told; None: random ones."""
+    known = WeightsReport(key, licence, commercial)
+    if path is None:
+        return replace(known, random=True)
+    return replace(known, file=str(path), bytes=path.stat().st_size, sha256=sha256(path))
 
 
 def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) -> Checkpoint:

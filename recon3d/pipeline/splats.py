@@ -13,7 +13,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 from recon3d.models import checkpoints
-from recon3d.models.checkpoints import RANDOM, Checkpoint, WeightsReport
+from recon3d.models.checkpoints import RANDOM, Checkpoint, weights_report
 from recon3d.models.joint import Joint, JointConfig
 from recon3d.models.loading import filled_from_file
 from recon3d.models.meta import on_meta
@@ -87,8 +87,7 @@ def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) 
 
     gaussians, count, names = in_windows(head, views, geometry, AT_A_TIME["joint"])
     row = SPLATS["joint"]
-    used = WeightsReport("joint", row.licence, row.commercial)
-    used = replace(used, random=True) if weights in (None, RANDOM) else replace(used, file=weights)
+    used = weights_report("joint", row.licence, row.commercial, None if weights in (None, RANDOM) else Path(weights))
     return gaussians, replace(report, weights=used, anchors=names, windows=count)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.models.ilrm.network import HeadGaussians
+from recon3d.models.checkpoints import weights_report
 from recon3d.models.joint import Joint, JointConfig, JointViews
 from recon3d.reconstruction.lift import lift
 from tests.reconstruction.scenes import bare_geometry, views_of
@@ -129,3 +130,13 @@ def test_a_gpu_gives_the_same_gaussians(views: int) -> None:
         found, chosen = network.cuda()(there, 3)
     assert torch.equal(chosen.cpu(), anchors)
     assert_close(found, expected, atol=1e-3)
+
+
+def test_weights_from_a_file_are_told_with_their_bytes(tmp_path) -> None:
+    """What `joint` reports of a checkpoint of one's own, as the published networks do of theirs."""
+    file = tmp_path / "joint.pt"
+    file.write_bytes(b"abc")
+    told = weights_report("joint", "Apache-2.0", True, file)
+    assert (told.bytes, told.file, told.random) == (3, str(file), None)
+    assert told.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert weights_report("joint", "Apache-2.0", True, None).random
