@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
-from recon3d.models.ilrm.network import HeadGaussians
 from recon3d.models.checkpoints import weights_report
+from recon3d.models.ilrm.network import HeadGaussians
 from recon3d.models.joint import Joint, JointConfig, JointViews
 from recon3d.reconstruction.lift import lift
 from tests.reconstruction.scenes import bare_geometry, views_of
