@@ -29,6 +29,7 @@ from recon3d.reconstruction.heads.trained import Trained, outside
 from recon3d.reconstruction.heads.windows import footprints, fused, windows
 from recon3d.reconstruction.lift import lift
 from recon3d.reconstruction.seeding.seed import seed
+from recon3d.rendering.render import BACKENDS, backend_for
 
 Made = tuple[Gaussians, SplatsReport]
 # A pass over some views: its Gaussians, and the names of the views that it made anchors of.
@@ -62,7 +63,7 @@ def splatted(views: Views, geometry: Geometry, asked: Asked) -> Made:
 
 
 def points(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:
-    return seed(views, geometry), report
+    return seed(views, geometry, device=BACKENDS[backend_for(asked.request.device)].device), report
 
 
 def lifted(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:

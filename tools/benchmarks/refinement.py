@@ -79,7 +79,7 @@ def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussi
 
     progress = Progress(listen)
     with progress.stage("splats"):
-        seeds = seed(flat[seen], known[seen])
+        seeds = seed(flat[seen], known[seen], device=device)
     options = Refinement(
         steps=case.steps, max_gaussians=max_gaussians, snapshot_every=max(1, case.steps // POINTS),
         backend=backend_for(device),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import cv2
@@ -15,6 +16,7 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.jit import run
 from recon3d.core.views import Views
 from recon3d.reconstruction.seeding import plane_sweep_kernels as kernels
+from recon3d.reconstruction.seeding import plane_sweep_tensors as tensors
 
 SIZE = 192  # longest side of the pictures that are compared, pixels
 PLANES = 128  # inverse depths
@@ -50,13 +52,18 @@ class DensePoints:
     sizes: Annotated[Tensor, "P"]  # world units: what a matched pixel covers there
 
 
-def dense_points(views: Views, geometry: Geometry) -> DensePoints:
-    """Points that two or more depth maps agree on, each surface once, without what masks exclude. May be none."""
-    small, trusted = swept(views, geometry)
+def dense_points(views: Views, geometry: Geometry, device: str = "cpu") -> DensePoints:
+    """Points that two or more depth maps agree on, each surface once, without what masks exclude. May be none.
+
+    Depth maps are made on `device`.
+    """
+    small, trusted = swept(views, geometry, device)
     return fused(views, small, trusted)
 
 
-def swept(views: Views, geometry: Geometry) -> tuple[list[Small], dict[int, Annotated[np.ndarray, "H W"]]]:
+def swept(
+    views: Views, geometry: Geometry, device: str = "cpu"
+) -> tuple[list[Small], dict[int, Annotated[np.ndarray, "H W"]]]:
     """Small pictures of all views, and z-depth of the views that have neighbours (at most REFERENCES of them), 0 where no
     other depth map agrees."""
     small = [small_picture(views, geometry, i) for i in range(len(views))]
@@ -64,7 +71,7 @@ def swept(views: Views, geometry: Geometry) -> tuple[list[Small], dict[int, Anno
     references = [i for i in range(len(views)) if near[i]]
     if len(references) > REFERENCES:
         references = [references[i] for i in np.linspace(0, len(references) - 1, REFERENCES).round().astype(int)]
-    depths = {i: depth_map(i, near[i], small, geometry) for i in references}
+    depths = {i: depth_map(i, near[i], small, geometry, device) for i in references}
     return small, {i: depths[i] * (agreeing(i, depths, small) >= AGREEING) for i in references}
 
 
@@ -102,17 +109,33 @@ def neighbours(geometry: Geometry) -> list[list[int]]:
     return found
 
 
-def depth_map(i: int, near: list[int], small: list[Small], geometry: Geometry) -> Annotated[np.ndarray, "H W"]:
+def depth_map(
+    i: int, near: list[int], small: list[Small], geometry: Geometry, device: str
+) -> Annotated[np.ndarray, "H W"]:
     """z-depth of every pixel of picture i, 0 where no neighbour supports it."""
-    here = small[i]
     inverse = inverse_depths(geometry, i)
+    sweep = sweep_on_a_cpu if device == "cpu" else partial(sweep_on_device, device=device)
+    chosen, costs = sweep(small[i], [(small[j], *seen_from(small[i], small[j])) for j in near], inverse)
+    plane = np.clip(np.round((chosen - inverse[0]) / (inverse[1] - inverse[0])), 0, PLANES - 1).astype(int)
+    cost = np.take_along_axis(costs, plane[:, :, None], 2)[:, :, 0]
+    return np.where((cost < WORST_COST) & ~speckles(plane), 1 / chosen, 0)
+
+
+# A neighbour with the map to its pixels: of pixel p = (x, y, 1) at inverse depth w to matrix @ p + w shift (homogeneous).
+Neighbour = tuple[Small, Annotated[np.ndarray, "3 3"], Annotated[np.ndarray, "3"]]
+Swept = tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W D"]]  # the inverse depths chosen, and all costs
+
+
+def seen_from(here: Small, there: Small) -> tuple[Annotated[np.ndarray, "3 3"], Annotated[np.ndarray, "3"]]:
+    other_from_here = there.camera_from_world @ np.linalg.inv(here.camera_from_world)
+    matrix = there.K @ other_from_here[:3, :3] @ np.linalg.inv(here.K)
+    return matrix.astype(np.float32), (there.K @ other_from_here[:3, 3]).astype(np.float32)
+
+
+def sweep_on_a_cpu(here: Small, near: list[Neighbour], inverse: Annotated[np.ndarray, "D"]) -> Swept:
     height, width = here.grey.shape
     best, second = (np.full((height, width, PLANES), np.inf, np.float32) for _ in range(2))
-    for j in near:
-        there = small[j]
-        other_from_here = there.camera_from_world @ np.linalg.inv(here.camera_from_world)
-        matrix = (there.K @ other_from_here[:3, :3] @ np.linalg.inv(here.K)).astype(np.float32)
-        shift = (there.K @ other_from_here[:3, 3]).astype(np.float32)
+    for there, matrix, shift in near:
         run(kernels.correlate, PLANES, here.grey, there.grey, matrix, shift, inverse, best, second, grain=8)
     costs = merged_costs(best, second)
     total = np.zeros_like(costs)
@@ -121,9 +144,26 @@ def depth_map(i: int, near: list[int], small: list[Small], geometry: Geometry) -
     run(kernels.smooth_columns, width, costs, here.grey, *weights, total)
     chosen = np.empty((height, width), np.float32)
     run(kernels.choose, height, total, inverse, chosen)
-    plane = np.clip(np.round((chosen - inverse[0]) / (inverse[1] - inverse[0])), 0, PLANES - 1).astype(int)
-    cost = np.take_along_axis(costs, plane[:, :, None], 2)[:, :, 0]
-    return np.where((cost < WORST_COST) & ~speckles(plane), 1 / chosen, 0)
+    return chosen, costs
+
+
+def sweep_on_device(here: Small, near: list[Neighbour], inverse: Annotated[np.ndarray, "D"], device: str) -> Swept:
+    """The same in torch operations."""
+
+    def there(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    grey, depths = there(here.grey), there(inverse)
+    of_each = [
+        tensors.correlation_costs(grey, tensors.warped(there(other.grey), here.grey.shape, there(matrix), there(shift), depths))
+        for other, matrix, shift in near
+    ]
+    none = torch.full_like(of_each[0], torch.inf)
+    best, second = torch.stack([*of_each, none]).topk(2, dim=0, largest=False).values
+    costs = torch.where(second.isfinite(), BEST * best + (1 - BEST) * second, best + ALONE)
+    costs = torch.where(best.isfinite(), costs, float(UNKNOWN))
+    total = tensors.smoothed(costs, grey, SMALL, LARGE, CONTRAST)
+    return tensors.chosen(total, depths).cpu().numpy(), costs.permute(1, 2, 0).cpu().numpy()
 
 
 def merged_costs(

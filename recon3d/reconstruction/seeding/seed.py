@@ -22,12 +22,12 @@ LARGEST = 0.05  # of a point's distance to the nearest camera: a lonely point st
 DENSE_SIZE = 0.6  # of the gap between dense points
 
 
-def seed(views: Views, geometry: Geometry, degree: int = 0) -> Gaussians:
-    """Round Gaussians in the colours of the photos; all views are used, so give only the seen ones.
+def seed(views: Views, geometry: Geometry, degree: int = 0, device: str = "cpu") -> Gaussians:
+    """Round Gaussians in the colours of the photos; all views are used, so give only the seen ones. Stereo on `device`.
 
     Raises InputError where there are too few points to start from.
     """
-    dense = dense_points(views, geometry)
+    dense = dense_points(views, geometry, device)
     parts = [
         sparse_seeds(geometry),
         (dense.points, dense.colors, DENSE_SIZE * dense.sizes),
