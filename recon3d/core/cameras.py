@@ -57,6 +57,11 @@ class Cameras:
         homogeneous = in_camera @ self.K.transpose(1, 2)
         return homogeneous[..., :2] / homogeneous[..., 2:], depth
 
+    def shows(self, points_in_world: Annotated[Tensor, "P 3"]) -> Annotated[Tensor, "N P"]:
+        """bool: which points lie in each view's picture. What stands before them is not asked."""
+        pixels, depth = self.project(points_in_world)
+        return (depth > 0) & (pixels >= 0).all(-1) & (pixels < self.sizes.flip(1)[:, None]).all(-1)
+
     def rays(self, i: int) -> Annotated[Tensor, "H W 3"]:
         """(x, y, 1) of every pixel centre of view i, in its camera: the ray parameter is the z-depth."""
         height, width = self.size(i)

@@ -57,6 +57,7 @@ class Quality:
     matching: Matching  # how COLMAP's features are found
     steps: int
     max_gaussians: int
+    max_on_a_gpu: int  # the same where splats are refined on CUDA, which hardly notices them; the photos bound them too
 
 
 LINGBOT_LICENCE = "Apache-2.0 by the README of its code; its page on the hub states none"
@@ -111,8 +112,10 @@ SPLATS = {
     "da3-giant": head("da3", "da3-giant", "CC-BY-NC-4.0", "a Gaussian for every pixel, by DA3's giant; wants a GPU"),
 }
 
+FEW = Matching(max_image_size=800, max_num_features=3072)
+
 QUALITY = {
-    "preview": Quality(384, Matching(max_image_size=800, max_num_features=3072), steps=300, max_gaussians=20_000),
-    "standard": Quality(512, Matching(max_image_size=1200), steps=1000, max_gaussians=50_000),
-    "high": Quality(768, Matching(), steps=4000, max_gaussians=200_000),
+    "preview": Quality(384, FEW, steps=300, max_gaussians=20_000, max_on_a_gpu=50_000),
+    "standard": Quality(512, Matching(max_image_size=1200), steps=1000, max_gaussians=50_000, max_on_a_gpu=200_000),
+    "high": Quality(768, Matching(), steps=4000, max_gaussians=200_000, max_on_a_gpu=500_000),
 }

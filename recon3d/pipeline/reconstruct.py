@@ -35,7 +35,7 @@ from recon3d.reconstruction.heads.optimisation import STEPS, optimised
 from recon3d.reconstruction.pruning import brought_near, unmasked
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.world_frame import upright
-from recon3d.rendering.render import usable_backend
+from recon3d.rendering.render import BACKENDS, usable_backend
 
 PUBLISHED_OPTIMISATION = ("ilrm-dl3dv-16v", "ilrm-dl3dv-32v")  # rows of SPLATS whose authors optimise after prediction
 SNAPSHOT_EVERY = 50  # steps between two pictures of the scene for whoever watches; one costs less than a step
@@ -64,7 +64,8 @@ class World:
 
 def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFolder | None = None) -> Outcome:
     """Photos to a scene. Raises InputError where the input cannot be reconstructed."""
-    chosen, backend = plan(request), usable_backend(request.device)
+    backend = usable_backend(request.device)
+    chosen = plan(request, on_a_gpu=BACKENDS[backend].device == "cuda")
     with progress.stage("photos"):
         loaded = loaded_views(request, chosen, found, progress)
     asked = Asked(request, chosen, loaded, str(found.root), work, progress)

@@ -106,7 +106,7 @@ class Plan:
     holdout: Holdout | None
 
 
-def plan(request: Request) -> Plan:
+def plan(request: Request, on_a_gpu: bool = False) -> Plan:
     """Fill in what the request leaves open; InputError at the flag where a value is wrong."""
     quality = QUALITY[request.quality]
     for flag, value, least in (
@@ -129,7 +129,7 @@ def plan(request: Request) -> Plan:
         splats=chosen_splats(request, name),
         max_size=quality.max_size if request.max_size is None else request.max_size,
         matching=quality.matching,
-        max_gaussians=most_gaussians(request),
+        max_gaussians=most_gaussians(request, on_a_gpu),
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
         holdout=None if request.holdout is None else parse_holdout(request.holdout),
     )
@@ -173,9 +173,11 @@ def chosen_splats(request: Request, geometry: str) -> str | None:
     return None if row is None else request.splats
 
 
-def most_gaussians(request: Request) -> int:
+def most_gaussians(request: Request, on_a_gpu: bool) -> int:
     """By --max-gaussians or --quality, and by --max-file-mb. Raises InputError at the latter."""
-    most = QUALITY[request.quality].max_gaussians if request.max_gaussians is None else request.max_gaussians
+    quality = QUALITY[request.quality]
+    by_quality = quality.max_on_a_gpu if on_a_gpu else quality.max_gaussians
+    most = by_quality if request.max_gaussians is None else request.max_gaussians
     if request.max_file_mb is None:
         return most
     fit = int((request.max_file_mb * 1e6 - PLY_HEADER) / PLY_SPLAT)

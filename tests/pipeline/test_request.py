@@ -35,6 +35,8 @@ def test_holdout_refuses_what_leaves_nothing_to_use(text):
 def test_quality_sets_only_what_was_not_given():
     high = plan(Request(quality="high", max_size=100))
     assert (high.max_size, high.budget.steps, high.max_gaussians) == (100, 4000, 200_000)
+    assert plan(Request(quality="high"), on_a_gpu=True).max_gaussians == 500_000
+    assert plan(Request(max_gaussians=7), on_a_gpu=True).max_gaussians == 7
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
     python -m tools.benchmarks.densities ../shared/data --out out/densities
 
-Cameras by COLMAP from all photos, photos 4, 12, ... held out, 384 px, 1000 steps. Beside each scene stands how often its
-points are seen (by seen photos), which is what `refine` goes by. Prints a table in markdown; the folder gets
+Cameras by COLMAP from all photos, photos 4, 12, ... held out, 384 px, 1000 steps. Beside each scene stands how many seen
+photos have a point in their picture, which is what `refinement.density` goes by. Prints a table in markdown; the folder gets
 `densities.json` and `densities.png`.
 """
 
@@ -19,13 +19,11 @@ from pathlib import Path
 
 import torch
 
-from recon3d.core.geometry import Geometry
 from recon3d.core.scene import Scene
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.request import parse_holdout
 from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import brought_near
-from recon3d.reconstruction.refinement import refine as refinement
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.seeding.seed import seed as seeded
 from recon3d.sfm.registration import assembled
@@ -36,29 +34,23 @@ DENSITIES = (0.0175, 0.035, 0.07, 0.105)
 MOST = 250_000
 
 
-def sightings(geometry: Geometry) -> float:
-    """How many photos see a point, in the mean over observations: what a pixel's neighbourhood may expect."""
-    assert geometry.tracks is not None
-    seen = torch.bincount(geometry.tracks.point, minlength=len(geometry.points)).double()
-    return float((seen * seen).sum() / seen.sum())
-
-
 def rows_of(folder: Path, densities: Sequence[float], seeds: Sequence[int], max_size: int, steps: int) -> list[dict]:
     views, found = cameras_of(folder, max_size, Progress())
     held_out = torch.zeros(len(views), dtype=torch.bool)
     held_out[parse_holdout("8:4").indices(len(views))] = True
     flat, known = assembled(replace(views, held_out=held_out), found, max_size, "colmap")
     seen = ~flat.held_out
-    start, often = seeded(flat[seen], known[seen]), sightings(known[seen])
+    start = seeded(flat[seen], known[seen])
+    often = float(known[seen].cameras.shows(known[seen].points).sum(0).double().mean())
     rows = []
     for density in densities:
-        refinement.PER_PIXEL = density
         for seed in seeds:
-            refined = refine(flat, known, start, Refinement(steps=steps, max_gaussians=MOST, seed=seed))
+            options = Refinement(steps=steps, max_gaussians=MOST, density=density, seed=seed)
+            refined = refine(flat, known, start, options)
             near = brought_near(refined.gaussians, known.cameras)
             value = measure(Scene(near, known, flat))["mean"]["psnr"]
             rows.append({
-                "scene": folder.name, "photos": int(seen.sum()), "sightings": round(often, 2), "density": density,
+                "scene": folder.name, "photos": int(seen.sum()), "shown": round(often, 2), "density": density,
                 "seed": seed, "gaussians": len(near), "psnr": value,
             })  # fmt: skip
             print(rows[-1], file=sys.stderr, flush=True)
@@ -67,14 +59,15 @@ def rows_of(folder: Path, densities: Sequence[float], seeds: Sequence[int], max_
 
 def table(rows: Sequence[dict]) -> str:
     densities = sorted({r["density"] for r in rows})
-    lines = [f"| scene | photos | sightings | {' | '.join(f'{d:g}' for d in densities)} |", "|" + " --- |" * (3 + len(densities))]
+    heads = " | ".join(f"{d:g}" for d in densities)
+    lines = [f"| scene | photos | show a point | {heads} |", "|" + " --- |" * (3 + len(densities))]
     for scene in dict.fromkeys(r["scene"] for r in rows):
         mine = [r for r in rows if r["scene"] == scene]
         cells = []
         for density in densities:
             values = [r["psnr"] for r in mine if r["density"] == density]
             cells.append(f"{statistics.mean(values):.2f}" if values else "")
-        lines.append(f"| {scene} | {mine[0]['photos']} | {mine[0]['sightings']:.1f} | {' | '.join(cells)} |")
+        lines.append(f"| {scene} | {mine[0]['photos']} | {mine[0]['shown']:.1f} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -90,7 +83,7 @@ def plot(rows: Sequence[dict], path: Path) -> None:
         mine = [r for r in rows if r["scene"] == scene]
         densities = sorted({r["density"] for r in mine})
         means = [statistics.mean(r["psnr"] for r in mine if r["density"] == d) for d in densities]
-        label = f"{scene}, {mine[0]['sightings']:.1f} photos see a point"
+        label = f"{scene}, {mine[0]['shown']:.1f} photos show a point"
         axis.plot(densities, [m - means[0] for m in means], marker="o", label=label)
     axis.set_xlabel("Gaussians for each pixel of the seen photos")
     axis.set_ylabel("held-out PSNR, dB over the least")

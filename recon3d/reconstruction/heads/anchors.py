@@ -33,12 +33,5 @@ def seeing_well(geometry: Geometry) -> Annotated[Tensor, "N P"]:
     """bool: which points each view sees, at nearly the resolution of the view that sees them best."""
     _, depth = geometry.cameras.project(geometry.points)
     pixel = depth / geometry.cameras.K[:, [0, 1], [0, 1]].mean(1, keepdim=True)
-    pixel = torch.where(seeing(geometry), pixel, torch.inf)
+    pixel = torch.where(geometry.cameras.shows(geometry.points), pixel, torch.inf)
     return pixel <= COARSEST * pixel.amin(0).nan_to_num(posinf=0.0)
-
-
-def seeing(geometry: Geometry) -> Annotated[Tensor, "N P"]:
-    """bool: which points lie in each view's picture. What stands before them is not asked."""
-    pixels, depth = geometry.cameras.project(geometry.points)
-    sizes = geometry.cameras.sizes.flip(1)[:, None]
-    return (depth > 0) & (pixels >= 0).all(-1) & (pixels < sizes).all(-1)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from recon3d.core.geometry import Geometry
-from recon3d.reconstruction.heads.anchors import seeing
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def overlap(geometry: Geometry) -> float | None:
     """Median over views: the share of the points in a view's picture that lie in its neighbour's too."""
     if len(geometry) < 2 or len(geometry.points) == 0:
         return None
-    sees = seeing(geometry)
+    sees = geometry.cameras.shows(geometry.points)
     both = (sees & sees[nearest_views(geometry)]).sum(1)
     return float((both / sees.sum(1).clamp_min(1)).median())
 
@@ -62,7 +61,7 @@ def baseline(geometry: Geometry) -> float | None:
     if len(geometry) < 2 or len(geometry.points) == 0:
         return None
     _, depth = geometry.cameras.project(geometry.points)
-    sees = seeing(geometry)
+    sees = geometry.cameras.shows(geometry.points)
     centers = geometry.cameras.centers_in_world
     away = (centers - centers[nearest_views(geometry)]).norm(dim=1)
     ratios = [away[i] / depth[i, sees[i]].median() for i in range(len(geometry)) if sees[i].any()]

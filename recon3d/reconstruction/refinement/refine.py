@@ -20,6 +20,7 @@ from recon3d.metrics.image import WINDOW, ssim
 from recon3d.progress import Progress
 from recon3d.reconstruction.refinement import densification
 from recon3d.reconstruction.refinement.densification import Moment
+from recon3d.reconstruction.refinement.density import bearable
 from recon3d.reconstruction.refinement.optimizer import Parameters
 from recon3d.reconstruction.refinement.photo_parameters import CameraMotions, Exposures, pinned
 from recon3d.rendering import render
@@ -31,7 +32,6 @@ ADVANCE_EVERY = 10  # steps between two words to the progress
 # The outcome of trials on fountain-P11 at 384 px and 1000 steps, photo 4 held out; and photos 0 and 8, of which 0 lies
 # outside of the others.
 DEGREE, DEGREE_AT = 1, 0.3  # harmonics, and the share of the refinement from which on they are learned; 2 over-fits
-PER_PIXEL = 0.035  # Gaussians for each pixel of the seen photos at most: 30 000 for 9 photos; 50 000 lose 0.4 dB
 # Learning rates: of means in shares of the scene's extent, at the start, falling to MEANS_END of it; twice the usual
 # ones (Kerbl et al. 2023) of the others, for there are few steps.
 MEANS_RATE, MEANS_END = 3e-4, 0.05
@@ -50,6 +50,7 @@ class Refinement:
     steps: int | None = 1000
     seconds: float | None = None
     max_gaussians: int = 50_000
+    density: float | None = None  # Gaussians for each pixel of the seen photos at most; None: what the scene bears
     seed: int = 0
     refine_cameras: bool = False
     exposure: bool = False
@@ -187,7 +188,8 @@ class Session:
         self.exposures = Exposures(len(views), self.device) if options.exposure else None
         self.numbers = self.seen.nonzero()[:, 0].to(self.device)
         pixels = sum(photo.rgb[0].numel() for photo in full)
-        self.cap = min(options.max_gaussians, int(PER_PIXEL * pixels))
+        density = bearable(geometry[chosen]) if options.density is None else options.density
+        self.cap = min(options.max_gaussians, int(density * pixels))
         self.curve: list[Mark] = []
         self.losses: list[Tensor] = []  # on the device, until the next mark
         self.order: list[int] = []
