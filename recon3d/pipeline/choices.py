@@ -116,6 +116,6 @@ FEW = Matching(max_image_size=800, max_num_features=3072)
 
 QUALITY = {
     "preview": Quality(384, FEW, steps=300, max_gaussians=20_000, max_on_a_gpu=50_000),
-    "standard": Quality(512, Matching(max_image_size=1200), steps=1000, max_gaussians=50_000, max_on_a_gpu=200_000),
+    "standard": Quality(512, Matching(max_image_size=1200), steps=1000, max_gaussians=100_000, max_on_a_gpu=200_000),
     "high": Quality(768, Matching(), steps=4000, max_gaussians=200_000, max_on_a_gpu=500_000),
 }

@@ -40,8 +40,8 @@ class Request:
     cameras: Path | None = None
     """Known cameras, matched by name: a cameras.json, a transforms.json or a COLMAP model. Followed, never changed."""
     quality: Literal["preview", "standard", "high"] = "standard"
-    """Sets --max-size, --refine and --max-gaussians where they are not given: 384 px, 300 steps, 20 000; 512 px, 1000
-    steps, 50 000; 768 px, 4000 steps, 200 000."""
+    """Sets --max-size, --refine and --max-gaussians where they are not given (384 px, 300 steps, 20 000; 512 px, 1000
+    steps, 100 000; 768 px, 4000 steps, 200 000; more Gaussians on CUDA), and how many features COLMAP matches."""
     max_size: int | None = None
     """Longest side in pixels of the pictures that refinement works on."""
     refine: str | None = None
