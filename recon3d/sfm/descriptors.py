@@ -40,20 +40,21 @@ def mutual_matches(first: Descriptors, second: Descriptors, max_ratio: float) ->
         return torch.zeros(0, 2, dtype=torch.int64)
     back, passes_back = nearest_by_far(second[asked], first, max_ratio)
     mutual = passes_back[number] & (back[number] == here)
-    return torch.stack((here[mutual], there[mutual]), 1).cpu()
+    return torch.stack((here[mutual], there[mutual]), 1)
 
 
 def nearest_by_far(
     features: Descriptors, others: Descriptors, max_ratio: float
 ) -> tuple[Annotated[Tensor, "F"], Annotated[Tensor, "F"]]:
-    """For each feature the index of the nearest of the others, and whether it passes the tests (bool)."""
-    nearest, passes = [], []
+    """For each feature the index of the nearest of the others, and whether it passes the tests (bool); on the CPU."""
+    found = []
     for block, missing in products(features, others):
         largest, at, following = two_largest(block)
-        angle, next_angle = angles(largest + missing), angles(following + missing)
-        passes.append((angle <= MAX_DISTANCE) & (angle < max_ratio * next_angle))
-        nearest.append(at)
-    return torch.cat(nearest), torch.cat(passes)
+        found.append(torch.stack((at, largest + missing, following + missing)).cpu())
+    nearest, largest, following = torch.cat(found, 1)
+    # Products are exact and angles are computed in one place, so that devices cannot differ in what passes.
+    angle, next_angle = angles(largest), angles(following)
+    return nearest.long(), (angle <= MAX_DISTANCE) & (angle < max_ratio * next_angle)
 
 
 def two_largest(block: Annotated[Tensor, "B F"]) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,7 +76,7 @@ def two_largest(block: Annotated[Tensor, "B F"]) -> tuple[Tensor, Tensor, Tensor
 
 def angles(products: Annotated[Tensor, "B"]) -> Annotated[Tensor, "B"]:
     """Radians between descriptors; a right angle where there is none (LOWEST)."""
-    return torch.acos((products.float() / UNIT**2).clamp(0, 1))
+    return torch.acos((products.double() / UNIT**2).clamp(0, 1))
 
 
 def products(features: Descriptors, others: Descriptors) -> Iterator[tuple[Annotated[Tensor, "B F"], Annotated[Tensor, "B"]]]:

@@ -1,0 +1,156 @@
+"""gsplat's own trainer beside ours: its two strategies on our cameras and points, held-out PSNR every 1000 steps.
+
+    python -m tools.benchmarks.peers ../shared/data --out out/peers
+
+Needs an NVIDIA GPU with gsplat 1.5.3. Settings are those that gsplat's example trainer publishes for one GPU (degree 3, one
+band more every 1000 steps; learning rates, start and regularisers below), its schedule that of 30 000 steps, of which the
+first 7000 are run. Cameras and sparse points are COLMAP's from all photos, photos 4, 12, ... held out, 384 px. Ours runs
+beside it on the same card at standard and high quality. Prints a table in markdown; the folder gets `peers.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recon3d.core.geometry import Geometry
+from recon3d.core.harmonics import C0
+from recon3d.core.scene import Scene
+from recon3d.core.views import Views
+from recon3d.metrics.image import psnr, ssim
+from recon3d.pipeline.choices import QUALITY
+from recon3d.pipeline.holdout import measure
+from recon3d.pipeline.request import parse_holdout
+from recon3d.progress import Progress
+from recon3d.reconstruction.refinement.refine import Refinement, refine, scene_extent
+from recon3d.reconstruction.seeding.seed import gaps, seed
+from recon3d.sfm.registration import assembled
+from tools.benchmarks.refinement import cameras_of
+
+SCENES = ("fountain-P11", "herz-jesu-P8", "flower", "banana", "kitchen", "street")
+RATES = {"means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 2.5e-3 / 20}
+START = {"default": (1.0, 0.1), "mcmc": (0.1, 0.5)}  # of sizes in gaps between points, and opacity
+REGULARISER = {"default": 0.0, "mcmc": 0.01}  # of opacities and of scales
+SCHEDULE, STEPS, EVERY, DEGREE = 30_000, 7000, 1000, 3
+
+
+def parameters_of(geometry: Geometry, strategy: str, device: str) -> torch.nn.ParameterDict:
+    """Gaussians at the sparse points, as the example trainer starts."""
+    size, opacity = START[strategy]
+    count = len(geometry.points)
+    sh = torch.zeros(count, (DEGREE + 1) ** 2, 3)
+    sh[:, 0] = (geometry.colors.float() / 255 - 0.5) / C0
+    values = {
+        "means": geometry.points.float(),
+        "scales": (size * gaps(geometry.points)).clamp_min(1e-9).log().float()[:, None].repeat(1, 3),
+        "quats": torch.rand(count, 4, generator=torch.Generator().manual_seed(0)),
+        "opacities": torch.logit(torch.full((count,), opacity)),
+        "sh0": sh[:, :1],
+        "shN": sh[:, 1:],
+    }
+    return torch.nn.ParameterDict({name: torch.nn.Parameter(x.to(device)) for name, x in values.items()})
+
+
+def drawn(rasterization: Callable, p: torch.nn.ParameterDict, pose: Tensor, K: Tensor, size: tuple[int, int], degree: int):
+    """gsplat's picture [3, H, W] of one camera, and what its strategies ask for."""
+    height, width = size
+    colors = torch.cat((p["sh0"], p["shN"]), 1)
+    rgb, _, info = rasterization(
+        p["means"], p["quats"], p["scales"].exp(), torch.sigmoid(p["opacities"]), colors, pose[None], K[None], width, height,
+        near_plane=0.01, far_plane=1e10, sh_degree=degree, packed=False,
+    )  # fmt: skip
+    return rgb[0, ..., :3].permute(2, 0, 1), info
+
+
+def trained(
+    views: Views, geometry: Geometry, strategy: str, rasterization: Callable, device: str, steps: int, every: int
+) -> list[dict[str, Any]]:
+    """The curve of held-out PSNR."""
+    from gsplat import DefaultStrategy, MCMCStrategy  # type: ignore[import-not-found]
+
+    extent = scene_extent(geometry.cameras)
+    p = parameters_of(geometry, strategy, device)
+    rates = {**RATES, "means": RATES["means"] * extent}
+    optimizers = {name: torch.optim.Adam([{"params": x, "lr": rates[name], "name": name}], eps=1e-15) for name, x in p.items()}
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimizers["means"], gamma=0.01 ** (1 / SCHEDULE))
+    rule = DefaultStrategy() if strategy == "default" else MCMCStrategy()
+    rule.check_sanity(p, optimizers)
+    state = rule.initialize_state(scene_scale=extent) if strategy == "default" else rule.initialize_state()
+    seen = (~views.held_out).nonzero()[:, 0].tolist()
+    photos = {i: views.rgb(i).to(device) for i in range(len(views))}
+    poses, Ks = (x.float().to(device) for x in (geometry.cameras.camera_from_world, geometry.cameras.K))
+    chance, curve = random.Random(0), []
+    for step in range(steps):
+        i = chance.choice(seen)
+        degree = min(step // 1000, DEGREE)
+        rgb, info = drawn(rasterization, p, poses[i], Ks[i], geometry.cameras.size(i), degree)
+        rule.step_pre_backward(p, optimizers, state, step, info)
+        loss = 0.8 * (rgb - photos[i]).abs().mean() + 0.2 * (1 - ssim(rgb, photos[i]))
+        loss = loss + REGULARISER[strategy] * (torch.sigmoid(p["opacities"]).mean() + p["scales"].exp().mean())
+        loss.backward()
+        for optimizer in optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        decay.step()
+        if strategy == "default":
+            rule.step_post_backward(p, optimizers, state, step, info, packed=False)
+        else:
+            rule.step_post_backward(p, optimizers, state, step, info, lr=decay.get_last_lr()[0])
+        if (step + 1) % every == 0:
+            with torch.no_grad():
+                values = []
+                for j in views.held_out.nonzero()[:, 0].tolist():
+                    picture, _ = drawn(rasterization, p, poses[j], Ks[j], geometry.cameras.size(j), degree)
+                    values.append(psnr(picture.clamp(0, 1), photos[j]))
+            curve.append({"step": step + 1, "psnr": sum(values) / len(values), "gaussians": len(p["means"])})
+            print(strategy, curve[-1], file=sys.stderr, flush=True)
+    return curve
+
+
+def ours(views: Views, geometry: Geometry, quality: str) -> float:
+    chosen, seen = QUALITY[quality], ~views.held_out
+    start = seed(views[seen], geometry[seen], device="cuda")
+    options = Refinement(steps=chosen.steps, max_gaussians=chosen.max_on_a_gpu, backend="gsplat")
+    return measure(Scene(refine(views, geometry, start, options).gaussians, geometry, views), "cuda")["mean"]["psnr"]
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("folder", type=Path)
+    ask.add_argument("--out", type=Path, required=True)
+    ask.add_argument("--scenes", nargs="*", default=SCENES)
+    ask.add_argument("--max-size", type=int, default=384)
+    options = ask.parse_args()
+    from gsplat import rasterization  # type: ignore[import-not-found]
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(f"{torch.cuda.get_device_name()}\n")
+    print("| scene | default: best · after 7000 | MCMC: best · after 7000 | ours, standard | ours, high |\n" + "| --- " * 5 + "|")
+    rows = []
+    for name in options.scenes:
+        views, found = cameras_of(options.folder / name, options.max_size, Progress())
+        held_out = torch.zeros(len(views), dtype=torch.bool)
+        held_out[parse_holdout("8:4").indices(len(views))] = True
+        flat, known = assembled(replace(views, held_out=held_out), found, options.max_size, "colmap")
+        curves = {s: trained(flat, known, s, rasterization, "cuda", STEPS, EVERY) for s in START}
+        of_ours = {quality: ours(flat, known, quality) for quality in ("standard", "high")}
+        rows.append({"scene": name, "gsplat": curves, "ours": of_ours})
+        cells = []
+        for curve in curves.values():
+            best = max(curve, key=lambda mark: mark["psnr"])
+            cells.append(f"{best['psnr']:.2f} ({best['step']}) · {curve[-1]['psnr']:.2f}")
+        print(f"| {name} | {' | '.join(cells)} | {of_ours['standard']:.2f} | {of_ours['high']:.2f} |", flush=True)
+        (options.out / "peers.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
