@@ -59,8 +59,21 @@ class Cameras:
 
     def shows(self, points_in_world: Annotated[Tensor, "P 3"]) -> Annotated[Tensor, "N P"]:
         """bool: which points lie in each view's picture. What stands before them is not asked."""
-        pixels, depth = self.project(points_in_world)
+        return self.inside(*self.project(points_in_world))
+
+    def inside(self, pixels: Annotated[Tensor, "N P 2"], depth: Annotated[Tensor, "N P"]) -> Annotated[Tensor, "N P"]:
+        """bool: which of the projected points lie in each view's picture, before its camera."""
         return (depth > 0) & (pixels >= 0).all(-1) & (pixels < self.sizes.flip(1)[:, None]).all(-1)
+
+    @property
+    def focal_lengths(self) -> Annotated[Tensor, "N"]:
+        """Pixels, the mean of both axes."""
+        return self.K[:, [0, 1], [0, 1]].mean(1)
+
+    def in_world(self, i: int, points_in_camera: Annotated[Tensor, "... 3"]) -> Annotated[Tensor, "... 3"]:
+        """Points in the frame of view i's camera, in the world's."""
+        world_from_camera = self.world_from_camera[i]
+        return points_in_camera @ world_from_camera[:3, :3].T + world_from_camera[:3, 3]
 
     def rays(self, i: int) -> Annotated[Tensor, "H W 3"]:
         """(x, y, 1) of every pixel centre of view i, in its camera: the ray parameter is the z-depth."""
@@ -76,9 +89,7 @@ class Cameras:
 
         A depth of 0 is unknown: its point is 0 and its mask false. Source: Hartley & Zisserman 2004, eq. 6.5.
         """
-        in_camera = self.rays(i) * depth.to(self.K)[..., None]
-        world_from_camera = self.world_from_camera[i]
-        points = in_camera @ world_from_camera[:3, :3].T + world_from_camera[:3, 3]
+        points = self.in_world(i, self.rays(i) * depth.to(self.K)[..., None])
         known = depth > 0
         return torch.where(known[..., None], points, 0), known
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import math
+from types import ModuleType
 from typing import Annotated
 
 import torch
@@ -80,10 +82,15 @@ def windowed(x: Tensor) -> Tensor:
     return planes.reshape(*x.shape[:-2], *planes.shape[-2:])
 
 
+def kernels_on(device: str) -> ModuleType:
+    """The module whose two functions compute SSIM and its gradient there."""
+    return importlib.import_module(f"recon3d.metrics.ssim_{'numba' if device == 'cpu' else 'triton'}")
+
+
 class CompiledSsim(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, b):
-        values, derivatives = ssim_with_derivatives(a, b, wanted=ctx.needs_input_grad[0])
+        values, derivatives = kernels_on(a.device.type).ssim_with_derivatives(a, b, wanted=ctx.needs_input_grad[0])
         ctx.save_for_backward(a, b, *derivatives)
         return values
 
@@ -91,46 +98,10 @@ class CompiledSsim(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         a, b, *derivatives = ctx.saved_tensors
-        of_a = gradient_of_first(a, b, derivatives, gradient) if ctx.needs_input_grad[0] else None
+        kernels = kernels_on(a.device.type)
+        of_a = kernels.gradient_of_first(a, b, derivatives, gradient) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return of_a, None
         # Seldom asked for: SSIM is symmetric, so that the second picture's gradient is the first's of the swapped pair.
-        return of_a, gradient_of_first(b, a, ssim_with_derivatives(b, a, wanted=True)[1], gradient)
-
-
-def ssim_with_derivatives(a: Tensor, b: Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:
-    """The map, and its derivatives in the windows' statistics of a (empty where not wanted)."""
-    if a.device.type != "cpu":
-        from recon3d.metrics import ssim_triton
-
-        return ssim_triton.ssim_with_derivatives(a, b, wanted)
-    from recon3d.core.jit import run
-    from recon3d.metrics.ssim_kernels import ssim_forward
-
-    height, width = a.shape[-2:]
-    size = (*a.shape[:-2], height - WINDOW + 1, width - WINDOW + 1)
-    values = torch.empty(size)
-    derivatives = [torch.empty(size if wanted else 0) for _ in range(3)]
-    rows = values.numel() // size[-1]
-    run(ssim_forward, rows, flat(a), flat(b), height, width, flat(values), *(flat(d) for d in derivatives))
-    return values, derivatives
-
-
-def gradient_of_first(a: Tensor, b: Tensor, derivatives: list[Tensor], gradient: Tensor) -> Tensor:
-    if a.device.type != "cpu":
-        from recon3d.metrics import ssim_triton
-
-        return ssim_triton.gradient_of_first(a, b, derivatives, gradient)
-    from recon3d.core.jit import run
-    from recon3d.metrics.ssim_kernels import ssim_backward
-
-    height, width = a.shape[-2:]
-    of_a = torch.empty(a.shape)
-    inputs = (flat(a), flat(b), height, width, flat(gradient), *(flat(d) for d in derivatives))
-    run(ssim_backward, of_a.numel() // width, *inputs, flat(of_a))
-    return of_a
-
-
-def flat(x: Tensor):
-    """A tensor's values as the kernels read them; the same memory where it is contiguous."""
-    return x.detach().contiguous().numpy().reshape(-1)
+        of_swapped = kernels.ssim_with_derivatives(b, a, wanted=True)[1]
+        return of_a, kernels.gradient_of_first(b, a, of_swapped, gradient)

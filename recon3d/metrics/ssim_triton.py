@@ -115,7 +115,7 @@ def spread_rows(a, b, weights, spread, d_a, total, of_rows, width, columns, BLOC
 
 
 def ssim_with_derivatives(a: Tensor, b: Tensor, wanted: bool) -> tuple[Tensor, list[Tensor]]:
-    """As `image.ssim_with_derivatives`, which calls it; the derivatives lie in one tensor [3, ...]."""
+    """As `ssim_numba.ssim_with_derivatives`; the derivatives lie in one tensor [3, ...]."""
     planes, height, width = a.numel() // (a.shape[-1] * a.shape[-2]), *a.shape[-2:]
     rows, columns = height - ssim_kernels.TAPS + 1, width - ssim_kernels.TAPS + 1
     sums = a.new_empty(4, planes, height, columns)
@@ -128,7 +128,7 @@ def ssim_with_derivatives(a: Tensor, b: Tensor, wanted: bool) -> tuple[Tensor, l
 
 
 def gradient_of_first(a: Tensor, b: Tensor, derivatives: list[Tensor], gradient: Tensor) -> Tensor:
-    """As `image.gradient_of_first`, which calls it."""
+    """As `ssim_numba.gradient_of_first`."""
     planes, height, width = a.numel() // (a.shape[-1] * a.shape[-2]), *a.shape[-2:]
     rows, columns = gradient.shape[-2:]
     spread, d_a = a.new_empty(3, planes, height, columns), torch.empty_like(a, memory_format=torch.contiguous_format)

@@ -65,8 +65,10 @@ def sourced(views: Views, asked: Asked) -> Sourced:
 def colmap(views: Views, asked: Asked) -> Sourced:
     """Structure from motion on the full-size photos; finished once, it is kept in the work folder."""
     def find() -> Mapping:
+        # Apple's GPU is left out: exact products of whole numbers are proved for CUDA and CPUs.
+        device = "cuda" if network_device(asked.request.device) == "cuda" else "cpu"
         return geometry(
-            views, matching=asked.chosen.matching, device=network_device(asked.request.device),
+            views, matching=asked.chosen.matching, device=device,
             seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress,
         )  # fmt: skip
 

@@ -28,11 +28,11 @@ def one_surface(geometry: Geometry, chosen: Sequence[Pixels]) -> list[tuple[Pixe
     kept = []
     for i, pixels in enumerate(chosen):
         neighbours = nearest(geometry, i)
-        depth = geometry.depth[i].flatten()[pixels].double()  # type: ignore[index]
-        projected, seen = looked_up(geometry, i, pixels, neighbours)
+        depth = depth_at(geometry, i, pixels)
+        projected, seen = looked_up(geometry, world_points(geometry, i, pixels, depth), neighbours)
         off = (seen / projected).log()
         agrees = off.abs() < AGREE  # NaN and infinity where a neighbour sees nothing: false
-        focal = geometry.cameras.K[:, [0, 1], [0, 1]].mean(1)
+        focal = geometry.cameras.focal_lengths
         hardly_coarser = projected / focal[neighbours, None] <= COARSER * depth / focal[i]
         before = (rank[neighbours] < rank[i])[:, None]
         stays = ~(agrees & hardly_coarser & before).any(0)
@@ -46,7 +46,7 @@ def finest_first(geometry: Geometry) -> Annotated[Tensor, "N"]:
     assert geometry.depth is not None
     # A view without depth has a median of NaN, which is sorted last.
     middle = torch.stack([d[d > 0].double().median() for d in geometry.depth])
-    return (middle / geometry.cameras.K[:, [0, 1], [0, 1]].mean(1)).argsort(stable=True).argsort()
+    return (middle / geometry.cameras.focal_lengths).argsort(stable=True).argsort()
 
 
 def nearest(geometry: Geometry, i: int) -> Annotated[Tensor, "M"]:
@@ -56,18 +56,27 @@ def nearest(geometry: Geometry, i: int) -> Annotated[Tensor, "M"]:
     return order[order != i][:NEIGHBOURS]
 
 
-def looked_up(
-    geometry: Geometry, i: int, pixels: Pixels, others: Annotated[Tensor, "M"]
-) -> tuple[Annotated[Tensor, "M P"], Annotated[Tensor, "M P"]]:
-    """Depth in other views of what view i sees at some pixels: as it projects there, and as they see it (NaN: nothing)."""
+def depth_at(geometry: Geometry, i: int, pixels: Pixels) -> Annotated[Tensor, "P"]:
+    """z-depth of some pixels of view i, float64."""
     assert geometry.depth is not None
-    points, _ = geometry.cameras.unproject(i, geometry.depth[i])
-    xy, projected = geometry.cameras[others].project(points.reshape(-1, 3)[pixels])
-    column, row = xy.nan_to_num(-1).floor().long().unbind(-1)
+    return geometry.depth[i].flatten()[pixels].double()
+
+
+def world_points(geometry: Geometry, i: int, pixels: Pixels, depth: Annotated[Tensor, "P"]) -> Annotated[Tensor, "P 3"]:
+    """Some pixels of view i at these depths."""
+    return geometry.cameras.in_world(i, geometry.cameras.rays(i).reshape(-1, 3)[pixels] * depth[:, None])
+
+
+def looked_up(
+    geometry: Geometry, points: Annotated[Tensor, "P 3"], views: Annotated[Tensor, "M"]
+) -> tuple[Annotated[Tensor, "M P"], Annotated[Tensor, "M P"]]:
+    """Depth of world points in some views: as they project there, and as the views see it (NaN: nothing)."""
+    cameras = geometry.cameras[views]
+    xy, projected = cameras.project(points)
+    inside = cameras.inside(xy, projected)
     seen = torch.full_like(projected, torch.nan)
-    for k, j in enumerate(others.tolist()):
-        height, width = geometry.cameras.size(j)
-        inside = (projected[k] > 0) & (column[k] >= 0) & (column[k] < width) & (row[k] >= 0) & (row[k] < height)
-        there = geometry.depth[j][row[k][inside], column[k][inside]].double()
-        seen[k, inside] = torch.where(there > 0, there, torch.nan)
+    for k, j in enumerate(views.tolist()):
+        column, row = xy[k, inside[k]].floor().long().unbind(-1)
+        there = depth_at(geometry, j, row * geometry.cameras.size(j)[1] + column)
+        seen[k, inside[k]] = torch.where(there > 0, there, torch.nan)
     return projected, seen

@@ -12,7 +12,7 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.harmonics import C0
 from recon3d.core.views import Views
 from recon3d.errors import InputError
-from recon3d.reconstruction.depth_fusion import Pixels, one_surface
+from recon3d.reconstruction.depth_fusion import Pixels, depth_at, one_surface, world_points
 
 SIZE = 0.6  # standard deviation in gaps between kept pixels: neighbours overlap, no hole shows
 LEAST_CONFIDENT = 0.1  # rank below which a pixel is left out
@@ -36,10 +36,8 @@ def lift(views: Views, geometry: Geometry, max_gaussians: int, one_layer: bool =
     gap, kept = thinned_out(geometry, max_gaussians, one_layer)
     means, scales, colors = [], [], []
     for i, (pixels, depth) in enumerate(kept):
-        world_from_camera = geometry.cameras.world_from_camera[i]
-        in_camera = geometry.cameras.rays(i).reshape(-1, 3)[pixels] * depth[:, None]
-        means.append(in_camera @ world_from_camera[:3, :3].T + world_from_camera[:3, 3])
-        scales.append(SIZE * gap * depth / geometry.cameras.K[i, [0, 1], [0, 1]].mean())
+        means.append(world_points(geometry, i, pixels, depth))
+        scales.append(SIZE * gap * depth / geometry.cameras.focal_lengths[i])
         colors.append(views.rgb(i).flatten(1).T[pixels])
     size = torch.cat(scales).float()
     if len(size) == 0:
@@ -62,7 +60,7 @@ def thinned_out(geometry: Geometry, most: int, one_layer: bool) -> tuple[float, 
         pixels = confident_pixels(geometry, gap)
         count = sum(len(p) for p in pixels)
         if count <= (SEVERAL * most if one_layer else most):
-            kept = one_surface(geometry, pixels) if one_layer else with_depth(geometry, pixels)
+            kept = one_surface(geometry, pixels) if one_layer else [(p, depth_at(geometry, i, p)) for i, p in enumerate(pixels)]
             if sum(len(p) for p, _ in kept) <= most:
                 return gap, kept
         gap += FINER if one_layer else 1.0
@@ -78,8 +76,3 @@ def confident_pixels(geometry: Geometry, gap: float) -> list[Pixels]:
         on_grid[rows[:, None], columns] = True
         chosen.append((on_grid & (depth > 0) & (confidence >= LEAST_CONFIDENT)).flatten().nonzero()[:, 0])
     return chosen
-
-
-def with_depth(geometry: Geometry, pixels: list[Pixels]) -> Kept:
-    assert geometry.depth is not None
-    return [(p, d.flatten()[p].double()) for p, d in zip(pixels, geometry.depth, strict=True)]

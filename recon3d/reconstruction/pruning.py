@@ -31,13 +31,13 @@ def inside_mask(
     views: Views, geometry: Geometry, points: Annotated[Tensor, "P 3"], i: int
 ) -> Annotated[Tensor, "P"]:
     """Which world points project onto a pixel of view i that may be used."""
-    (pixels,), (depth,) = geometry.cameras[[i]].project(points)
-    height, width = geometry.cameras.size(i)
-    column, row = pixels.nan_to_num(-1).floor().long().unbind(-1)
-    inside = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    mask = views.mask(i)
+    camera = geometry.cameras[[i]]
+    pixels, depth = camera.project(points)
+    inside, mask = camera.inside(pixels, depth)[0], views.mask(i)
     if mask is None:
         return inside
+    height, width = camera.size(0)
+    column, row = pixels[0].nan_to_num(-1).floor().long().unbind(-1)
     return inside & mask[row.clamp(0, height - 1), column.clamp(0, width - 1)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from torch import Tensor
 
 
@@ -16,7 +15,3 @@ class Screen:
     radii: Annotated[Tensor, "N G 2"] | None = None  # half width and height of the bounding box in pixels, 0 where unseen
     gradient: Annotated[Tensor, "N G 2"] | None = None  # dL / d projected centre, per pixel
     absolute: Annotated[Tensor, "N G 2"] | None = None  # the same with the absolute values of each pixel's part summed
-
-    def to(self, device: torch.device | str) -> Screen:
-        """What it holds, on `device`."""
-        return Screen(*(None if x is None else x.to(device) for x in (self.radii, self.gradient, self.absolute)))

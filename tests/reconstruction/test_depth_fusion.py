@@ -25,11 +25,13 @@ def walls(distances: list[float]) -> Geometry:
 
 
 def world_points(geometry: Geometry, kept) -> list[torch.Tensor]:
+    """By a whole depth map of what was kept of each view."""
     found = []
     for i, (pixels, depth) in enumerate(kept):
-        in_camera = geometry.cameras.rays(i).reshape(-1, 3)[pixels] * depth[:, None]
-        world_from_camera = geometry.cameras.world_from_camera[i]
-        found.append(in_camera @ world_from_camera[:3, :3].T + world_from_camera[:3, 3])
+        whole = torch.zeros(SIZE * SIZE, dtype=torch.float64)
+        whole[pixels] = depth
+        points, known = geometry.cameras.unproject(i, whole.view(SIZE, SIZE))
+        found.append(points[known])
     return found
 
 

@@ -14,11 +14,8 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import torch
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
@@ -26,13 +23,11 @@ from recon3d.core.scene import Scene
 from recon3d.core.views import Views
 from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.holdout import measure
-from recon3d.pipeline.request import parse_holdout
 from recon3d.progress import Progress
 from recon3d.reconstruction.budget import WAYS, Way, contributions, drawn_evenly, judged_on
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.seeding.seed import seed as seeded
-from recon3d.sfm.registration import assembled
-from tools.benchmarks.refinement import cameras_of
+from tools.benchmarks.refinement import cameras_of, held_out_scene
 
 SCENES = ("fountain-P11", "herz-jesu-P8", "kitchen", "flower")
 QUICK = QUALITY["preview"]
@@ -97,10 +92,7 @@ def main() -> None:
     warm_up()
     rows: list[dict] = []
     for name in options.scenes:
-        views, found = cameras_of(options.folder / name, QUICK.max_size, Progress())
-        held_out = torch.zeros(len(views), dtype=torch.bool)
-        held_out[parse_holdout("8:4").indices(len(views))] = True
-        flat, known = assembled(replace(views, held_out=held_out), found, QUICK.max_size, "colmap")
+        flat, known = held_out_scene(*cameras_of(options.folder / name, QUICK.max_size, Progress()), "8:4", QUICK.max_size)
         for row in rows_of(name, flat, known, options.seeds):
             rows.append(row)
             print(row, file=sys.stderr, flush=True)

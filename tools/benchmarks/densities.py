@@ -14,21 +14,16 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from recon3d.core.scene import Scene
 from recon3d.pipeline.holdout import measure
-from recon3d.pipeline.request import parse_holdout
 from recon3d.progress import Progress
 from recon3d.reconstruction.pruning import brought_near
 from recon3d.reconstruction.refinement.density import LEAST
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
 from recon3d.reconstruction.seeding.seed import seed as seeded
-from recon3d.sfm.registration import assembled
-from tools.benchmarks.refinement import cameras_of
+from tools.benchmarks.refinement import cameras_of, held_out_scene
 
 SCENES = ("fountain-P11", "herz-jesu-P8", "flower", "banana", "kitchen", "beach-drone", "street")
 DENSITIES = (0.0175, 0.035, 0.07, 0.105)
@@ -36,10 +31,7 @@ MOST = 250_000
 
 
 def rows_of(folder: Path, densities: Sequence[float], seeds: Sequence[int], max_size: int, steps: int) -> list[dict]:
-    views, found = cameras_of(folder, max_size, Progress())
-    held_out = torch.zeros(len(views), dtype=torch.bool)
-    held_out[parse_holdout("8:4").indices(len(views))] = True
-    flat, known = assembled(replace(views, held_out=held_out), found, max_size, "colmap")
+    flat, known = held_out_scene(*cameras_of(folder, max_size, Progress()), "8:4", max_size)
     seen = ~flat.held_out
     start = seeded(flat[seen], known[seen])
     often = float(known[seen].cameras.shows(known[seen].points).sum(0).double().mean())

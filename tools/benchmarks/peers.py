@@ -15,7 +15,6 @@ import json
 import random
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,10 @@ from recon3d.core.views import Views
 from recon3d.metrics.image import psnr, ssim
 from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.holdout import measure
-from recon3d.pipeline.request import parse_holdout
 from recon3d.progress import Progress
 from recon3d.reconstruction.refinement.refine import Refinement, refine, scene_extent
 from recon3d.reconstruction.seeding.seed import gaps, seed
-from recon3d.sfm.registration import assembled
-from tools.benchmarks.refinement import cameras_of
+from tools.benchmarks.refinement import cameras_of, held_out_scene
 
 SCENES = ("fountain-P11", "herz-jesu-P8", "flower", "banana", "kitchen", "street")
 RATES = {"means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 2.5e-3 / 20}
@@ -137,10 +134,7 @@ def main() -> None:
     print("| scene | default: best · after 7000 | MCMC: best · after 7000 | ours, standard | ours, high |\n" + "| --- " * 5 + "|")
     rows = []
     for name in options.scenes:
-        views, found = cameras_of(options.folder / name, options.max_size, Progress())
-        held_out = torch.zeros(len(views), dtype=torch.bool)
-        held_out[parse_holdout("8:4").indices(len(views))] = True
-        flat, known = assembled(replace(views, held_out=held_out), found, options.max_size, "colmap")
+        flat, known = held_out_scene(*cameras_of(options.folder / name, options.max_size, Progress()), "8:4", options.max_size)
         curves = {s: trained(flat, known, s, rasterization, "cuda", STEPS, EVERY) for s in START}
         of_ours = {quality: ours(flat, known, quality) for quality in ("standard", "high")}
         rows.append({"scene": name, "gsplat": curves, "ours": of_ours})

@@ -58,11 +58,16 @@ def cameras_of(folder: Path, max_size: int, progress: Progress) -> tuple[Views, 
         )  # fmt: skip
 
 
+def held_out_scene(views: Views, found: Mapping, holdout: str, max_size: int) -> tuple[Views, Geometry]:
+    """The registered views at working size with their geometry, some of them held out."""
+    held_out = torch.zeros(len(views), dtype=torch.bool)
+    held_out[parse_holdout(holdout).indices(len(views))] = True
+    return assembled(replace(views, held_out=held_out), found, max_size, "colmap")
+
+
 def run_case(case: Case, views: Views, found: Mapping, max_size: int, max_gaussians: int, device: str) -> dict[str, Any]:
     """Refine without the held-out photos; the row of the table, with its curve."""
-    held_out = torch.zeros(len(views), dtype=torch.bool)
-    held_out[parse_holdout(case.holdout).indices(len(views))] = True
-    flat, known = assembled(replace(views, held_out=held_out), found, max_size, "colmap")
+    flat, known = held_out_scene(views, found, case.holdout, max_size)
     if not flat.held_out.any():
         raise InputError(case.scene, f"no held-out photo ({case.holdout}) is among the {len(flat)} registered", "Hold others out")
     seen = ~flat.held_out

@@ -10,10 +10,7 @@ table in markdown.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
@@ -21,14 +18,12 @@ from recon3d.core.scene import Scene
 from recon3d.core.views import Views
 from recon3d.models.joint import Joint
 from recon3d.pipeline.holdout import measure
-from recon3d.pipeline.request import parse_holdout
 from recon3d.pipeline.splats import in_windows, joint_network
 from recon3d.progress import Progress
 from recon3d.reconstruction.heads import windows
 from recon3d.reconstruction.heads.anchors import anchor_count
 from recon3d.reconstruction.heads.joint import joint_gaussians
-from recon3d.sfm.registration import assembled
-from tools.benchmarks.refinement import cameras_of
+from tools.benchmarks.refinement import cameras_of, held_out_scene
 
 SCENES = ("street", "kitchen", "flower", "fountain-P11")
 CELLS = (1.0, 2.0, 4.0, 8.0)
@@ -63,10 +58,7 @@ def main() -> None:
     print(f"| scene | one pass | windows, joined | {' | '.join(f'cells of {c:g}' for c in CELLS)} |")
     print("|" + " --- |" * (3 + len(CELLS)))
     for name in options.scenes:
-        views, found = cameras_of(options.folder / name, options.max_size, Progress())
-        held_out = torch.zeros(len(views), dtype=torch.bool)
-        held_out[parse_holdout("8:4").indices(len(views))] = True
-        flat, known = assembled(replace(views, held_out=held_out), found, options.max_size, "colmap")
+        flat, known = held_out_scene(*cameras_of(options.folder / name, options.max_size, Progress()), "8:4", options.max_size)
         seen = ~flat.held_out
         count = int(seen.sum())
         cells = []

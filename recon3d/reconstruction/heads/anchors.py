@@ -31,7 +31,7 @@ def anchor_count(geometry: Geometry) -> int:
 
 def seeing_well(geometry: Geometry) -> Annotated[Tensor, "N P"]:
     """bool: which points each view sees, at nearly the resolution of the view that sees them best."""
-    _, depth = geometry.cameras.project(geometry.points)
-    pixel = depth / geometry.cameras.K[:, [0, 1], [0, 1]].mean(1, keepdim=True)
-    pixel = torch.where(geometry.cameras.shows(geometry.points), pixel, torch.inf)
+    pixels, depth = geometry.cameras.project(geometry.points)
+    pixel = depth / geometry.cameras.focal_lengths[:, None]
+    pixel = torch.where(geometry.cameras.inside(pixels, depth), pixel, torch.inf)
     return pixel <= COARSEST * pixel.amin(0).nan_to_num(posinf=0.0)

@@ -60,8 +60,8 @@ def baseline(geometry: Geometry) -> float | None:
     """Median over views: the distance to the nearest camera over the median depth of the points in the picture."""
     if len(geometry) < 2 or len(geometry.points) == 0:
         return None
-    _, depth = geometry.cameras.project(geometry.points)
-    sees = geometry.cameras.shows(geometry.points)
+    pixels, depth = geometry.cameras.project(geometry.points)
+    sees = geometry.cameras.inside(pixels, depth)
     centers = geometry.cameras.centers_in_world
     away = (centers - centers[nearest_views(geometry)]).norm(dim=1)
     ratios = [away[i] / depth[i, sees[i]].median() for i in range(len(geometry)) if sees[i].any()]

@@ -55,9 +55,8 @@ def footprints(gaussians: Gaussians, cameras: Cameras) -> Annotated[Tensor, "G"]
     """What a pixel covers at each Gaussian, in the one of these cameras that sees it best: depth over focal length."""
     best = torch.full((len(gaussians),), torch.inf)
     for i in range(len(cameras)):
-        pixels, depth = cameras[[i]].project(gaussians.means.double())
-        sizes = cameras.sizes[i].flip(0)
-        inside = (depth[0] > 0) & (pixels[0] >= 0).all(-1) & (pixels[0] < sizes).all(-1)
-        here = torch.where(inside, depth[0] / cameras.K[i, [0, 1], [0, 1]].mean(), torch.inf)
+        one = cameras[[i]]
+        pixels, depth = one.project(gaussians.means.double())
+        here = torch.where(one.inside(pixels, depth), depth / one.focal_lengths, torch.inf)[0]
         best = torch.minimum(best, here.float())
     return torch.where(best.isfinite(), best, best[best.isfinite()].max() if best.isfinite().any() else 1.0)

@@ -27,7 +27,7 @@ SMALL, LARGE, CONTRAST = 0.02, 0.5, 0.04  # of costs from 0 to 1, and of grey va
 # fountain-P11 with photo 4 held out 0.5 gives 28.5 dB, 0.7 28.9 and 1.0 28.6; with 0 and 8 held out 23.1, 23.7 and 21.4.
 BEST = 0.7
 ALONE = 0.05  # more for a point that one neighbour shows
-UNKNOWN = np.float32(0.5)  # no correlation: the cost of a point that no neighbour shows
+UNKNOWN = 0.5  # no correlation: the cost of a point that no neighbour shows
 AGREEING = 1  # other depth maps that must have a point
 AGREEMENT = 0.03  # relative difference of depths that two pictures may have in one point
 SPECKLE = 100  # pixels: a smaller patch of like depths is noise
@@ -137,7 +137,7 @@ def sweep_on_a_cpu(here: Small, near: list[Neighbour], inverse: Annotated[np.nda
     best, second = (np.full((height, width, PLANES), np.inf, np.float32) for _ in range(2))
     for there, matrix, shift in near:
         run(kernels.correlate, PLANES, here.grey, there.grey, matrix, shift, inverse, best, second, grain=8)
-    costs = merged_costs(best, second)
+    costs = merged_costs(torch.from_numpy(best), torch.from_numpy(second)).numpy()
     total = np.zeros_like(costs)
     weights = (np.float32(SMALL), np.float32(LARGE), np.float32(CONTRAST))
     run(kernels.smooth_rows, height, costs, here.grey, *weights, total)
@@ -160,18 +160,15 @@ def sweep_on_device(here: Small, near: list[Neighbour], inverse: Annotated[np.nd
     ]
     none = torch.full_like(of_each[0], torch.inf)
     best, second = torch.stack([*of_each, none]).topk(2, dim=0, largest=False).values
-    costs = torch.where(second.isfinite(), BEST * best + (1 - BEST) * second, best + ALONE)
-    costs = torch.where(best.isfinite(), costs, float(UNKNOWN))
+    costs = merged_costs(best, second)
     total = tensors.smoothed(costs, grey, SMALL, LARGE, CONTRAST)
     return tensors.chosen(total, depths).cpu().numpy(), costs.permute(1, 2, 0).cpu().numpy()
 
 
-def merged_costs(
-    best: Annotated[np.ndarray, "H W D"], second: Annotated[np.ndarray, "H W D"]
-) -> Annotated[np.ndarray, "H W D"]:
+def merged_costs(best: Annotated[Tensor, "..."], second: Annotated[Tensor, "..."]) -> Annotated[Tensor, "..."]:
     """From the least costs over the neighbours, infinite where too few of them show the point, to one cost."""
-    costs = np.where(np.isfinite(second), BEST * best + (1 - BEST) * second, best + ALONE)
-    return np.where(np.isfinite(best), costs, UNKNOWN).astype(np.float32)
+    costs = torch.where(second.isfinite(), BEST * best + (1 - BEST) * second, best + ALONE)
+    return torch.where(best.isfinite(), costs, UNKNOWN)
 
 
 def speckles(plane: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W"]:
