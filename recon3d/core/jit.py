@@ -55,6 +55,11 @@ def part(function: Callable) -> Any:
     return numba.njit(nogil=True, error_model="numpy", fastmath=FAST_MATH, forceinline=True)(function)
 
 
+def called(function: Callable) -> Any:
+    """A piece that is too large to be inlined wherever it is called."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=FAST_MATH)(function)
+
+
 def compiled() -> bool:
     """Whether every kernel imported so far has been compiled, or loaded from the cache, in this process."""
     return all(kernel.signatures for kernel in _kernels)

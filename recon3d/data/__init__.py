@@ -1,0 +1,1 @@
+"""Data to learn from: procedural scenes, rendered where they are used."""
