@@ -15,13 +15,22 @@ from recon3d.errors import InputError
 Options = TypeVar("Options")
 
 
-def parse(options: type[Options], command: str, arguments: list[str], about: str) -> Options:
-    """The options given in `arguments`. Prints help and exits for --help; raises InputError for anything wrong."""
+def parse(
+    options: type[Options], command: str, arguments: list[str], about: str, default: Options | None = None
+) -> Options:
+    """The options given in `arguments`. Prints help and exits for --help; raises InputError for anything wrong.
+
+    Where `default` is given, what is nested has flags with dots: --phases.0.size.
+    """
     told = io.StringIO()
-    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes, tyro.conf.DisallowNone)
+    nested = tyro.conf.OmitArgPrefixes if default is None else tyro.conf.FlagConversionOff
+    config = (tyro.conf.FlagCreatePairsOff, nested, tyro.conf.DisallowNone)
     try:
         with contextlib.redirect_stderr(told):
-            return tyro.cli(options, args=arguments, prog=f"recon3d {command}", description=about, config=config)
+            return tyro.cli(
+                options, args=arguments, prog=f"recon3d {command}", description=about, config=config,
+                default=tyro.MISSING_NONPROP if default is None else default,
+            )  # fmt: skip
     except SystemExit as stop:
         if stop.code:
             raise InputError(

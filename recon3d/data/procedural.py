@@ -163,7 +163,7 @@ def color(rng: np.random.Generator, palette: Sequence[np.ndarray]) -> np.ndarray
     """Mostly one of the scene's or a grey, sometimes anything; drawn towards grey, as most surfaces are not saturated."""
     kind = rng.random()
     if kind < 0.45:
-        found = palette[rng.integers(len(palette))] * rng.uniform(0.6, 1.4) + rng.normal(0, 0.04, 3)
+        found = palette[int(rng.integers(len(palette)))] * rng.uniform(0.6, 1.4) + rng.normal(0, 0.04, 3)
     elif kind < 0.85:
         found = rng.uniform(0.03, 0.85) + rng.normal(0, 0.03, 3)
     else:

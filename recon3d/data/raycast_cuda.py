@@ -20,7 +20,7 @@ THREADS = 128  # of a block: pixels beside each other mostly meet the same primi
 
 @cuda.jit
 def photograph_pixels(scenes, shots, candidates, samples, rgb, depth, surfaces):
-    item = cuda.grid(1)
+    item = cuda.grid(1)  # type: ignore[call-arg]
     views, height, width = depth.shape[1], depth.shape[2], depth.shape[3]
     if item >= depth.size:
         return
@@ -42,7 +42,7 @@ def photograph(
     surfaces = torch.empty(grid, dtype=torch.int16, device=device)
     stream = cuda.external_stream(torch.cuda.current_stream(device).cuda_stream)
     candidates = there(np.arange(1, scenes.kinds.shape[1]))
-    photograph_pixels[-(-depth.numel() // THREADS), THREADS, stream](
+    photograph_pixels[-(-depth.numel() // THREADS), THREADS, stream](  # type: ignore[index]
         Scenes(*map(there, scenes)), Shots(*map(there, shots)), candidates, samples,
         *(cuda.as_cuda_array(x) for x in (rgb, depth, surfaces)),
     )  # fmt: skip

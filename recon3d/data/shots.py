@@ -95,7 +95,7 @@ def cameras_in(
     K = np.array([[focal, 0, size[1] / 2], [0, focal, size[0] / 2], [0, 0, 1]])
     boxes = Boxes.of(parts)
     for _ in range(20):
-        found = _path(rng, room, boxes, parts[rng.integers(len(parts))].center, mode, views, difficulty)
+        found = _path(rng, room, boxes, parts[int(rng.integers(len(parts)))].center, mode, views, difficulty)
         if found is not None:
             return found, np.tile(K, (views, 1, 1))
     return None

@@ -95,5 +95,7 @@ def _relative(
 
 
 def _angle(a: Annotated[Tensor, "E 3"], b: Annotated[Tensor, "E 3"]) -> Annotated[Tensor, "E"]:
-    # atan2, not acos, which loses half of its digits at small angles.
-    return torch.rad2deg(torch.atan2(torch.linalg.cross(a, b).norm(dim=1), (a * b).sum(1)))
+    # atan2, not acos, which loses half of its digits at small angles. No translation has no direction: as wrong as a right
+    # angle, where there is one, so that cameras that are all left in one place are not taken for right ones.
+    angle = torch.rad2deg(torch.atan2(torch.linalg.cross(a, b).norm(dim=1), (a * b).sum(1)))
+    return angle.where((a == 0).all(1) == (b == 0).all(1), 90.0)

@@ -110,9 +110,11 @@ def config_in(file: Path, row: Weights) -> Any:
 
 
 def cached(row: Weights) -> Path | None:
-    """The published file, where the hub's cache has it."""
+    """The published file, where it is shipped or the hub's cache has it."""
     from huggingface_hub import try_to_load_from_cache
 
+    if row.shipped_file is not None:
+        return row.shipped_file
     found = try_to_load_from_cache(row.repository, row.file, revision=row.revision)
     return Path(found) if isinstance(found, str) else None
 

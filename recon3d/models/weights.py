@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recon3d.models.official import Layout
 
-FAMILIES = ("vggt", "da3", "dust3r", "lingbot", "stream_vggt", "ilrm")
+FAMILIES = ("small", "vggt", "da3", "dust3r", "lingbot", "stream_vggt", "ilrm")
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,16 @@ class Weights:
     bytes: int | None = None
     sha256: str | None = None  # where it is known
     revision: str | None = None
+    shipped: bool = False  # the file lies in recon3d/checkpoints
     code_licence: str = "Apache-2.0"  # of the reference implementation; ours is written anew
     sources: tuple[str, ...] = ()  # other files of that repository with the same tensors
     # Function (content, where) -> config or None: the sizes that a file, or the hub's config.json, tells in a form of its own.
     read_config: str | None = None
+
+    @property
+    def shipped_file(self) -> Path | None:
+        """Where the toolkit has it; None: it is on the hub only."""
+        return Path(__file__).parents[1] / "checkpoints" / self.file if self.shipped else None
 
     def resolve(self, name: str) -> Any:
         """The class or function behind one of the names of code."""

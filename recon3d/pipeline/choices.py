@@ -71,6 +71,7 @@ GEOMETRY = {
         about="structure from motion; needs overlap",
         needs="pycolmap",
     ),
+    "recon3d-small": network("recon3d-small", "Apache-2.0", "comes with the toolkit, no download; coarse"),
     "da3-small": network("da3-small", "Apache-2.0", "any views, little overlap too; quick on a CPU"),
     "da3-base": network("da3-base", "Apache-2.0", "any views, little overlap too; good on a CPU"),
     "da3-large": network("da3-large", "CC-BY-NC-4.0", "any views, little overlap too", commercial=False),

@@ -78,6 +78,13 @@ def test_a_mirrored_translation_errs_by_180_degrees_and_not_at_all_without_sign(
     assert float(errors.translation_sign_free) == pytest.approx(0, abs=1e-6)
 
 
+def test_cameras_left_in_one_place_have_no_right_direction():
+    reference = torch.eye(4, dtype=torch.float64).repeat(3, 1, 1)
+    reference[1, 0, 3] = 1.0
+    found = pair_errors(torch.eye(4).repeat(3, 1, 1), reference)  # views 0 and 2 do stand in one place
+    assert found.translation.tolist() == [90, 0, 90] and found.rotation.tolist() == [0, 0, 0]
+
+
 def test_pairs_of_an_unregistered_view_fail_whatever_its_matrix_holds():
     cameras = arc_of_cameras(Synthetic(views=3)).camera_from_world
     estimated = cameras.clone()

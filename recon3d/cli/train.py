@@ -1,0 +1,61 @@
+"""`recon3d train`: recon3d-small trained on procedural scenes, on a CPU, a GPU, or several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from recon3d.cli.options import parse
+from recon3d.errors import InputError
+from recon3d.training.config import RECIPES, Training
+
+ABOUT = """Train recon3d-small on procedural scenes, which are made as they are needed. Every field of the recipe is a flag.
+A folder in which a training stands is gone on with, to the step. Under torchrun each process takes a part of every step."""
+
+
+@dataclass(frozen=True)
+class Options:
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """Where the checkpoint, the figures (metrics.jsonl) and the weights go."""
+    training: Annotated[Training, tyro.conf.arg(name="")]
+    recipe: Literal["small-cpu", "small-gpu", "tiny"] = "small-cpu"
+    """What the other flags change."""
+    start: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """Weights to begin with: a file, or recon3d-small."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where it is trained."""
+
+
+def main(arguments: list[str]) -> None:
+    recipe = next((b for a, b in pairwise(arguments) if a == "--recipe"), "small-cpu")
+    if recipe not in RECIPES:
+        raise InputError("--recipe", f"'{recipe}' is no recipe", f"The recipes are {', '.join(RECIPES)}")
+    default = Options(Path(), RECIPES[recipe](), recipe)  # type: ignore[arg-type]
+    options = parse(Options, "train", arguments, ABOUT, default)
+    from recon3d.training.run import trained
+
+    with processes() as device:
+        trained(options.training, options.out, device or options.device, options.start)
+
+
+@contextmanager
+def processes() -> Iterator[str | None]:
+    """Joined with the others where torchrun started this process; the device it then has."""
+    if "LOCAL_RANK" not in os.environ:
+        yield None
+        return
+    import torch
+
+    cuda = torch.cuda.is_available()
+    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield f"cuda:{os.environ['LOCAL_RANK']}" if cuda else "cpu"
+    finally:
+        torch.distributed.destroy_process_group()

@@ -1,0 +1,1 @@
+"""Our own geometry network: small enough for two CPU cores, trained here on procedural scenes."""

@@ -1,0 +1,87 @@
+"""How a network is trained: recipes are functions that return a frozen config. Every field is a flag of `recon3d train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recon3d.models.small.config import SmallConfig
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training, up to a share of it."""
+
+    until: float
+    size: int  # pixels of the longest side
+    views: tuple[int, int]  # from, to
+    scenes: int  # in a step, over all processes
+    difficulty: tuple[float, float]  # of procedural scenes, at its begin and at its end
+
+
+@dataclass(frozen=True)
+class Training:
+    seed: int = 0
+    steps: int = 10_000
+    minutes: float = 0.0  # of wall time; 0: by steps
+    rate: float = 8e-4
+    warm_up: float = 0.03  # share of the training
+    last_rate: float = 0.01  # of the rate, at the end
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.999
+    bf16: bool = True
+    camera: float = 5.0  # weights of the losses
+    depth: float = 1.0
+    match: float = 0.2
+    save_minutes: float = 5.0  # between checkpoints
+    validate_steps: int = 1500
+    validation_scenes: int = 64
+    aspects: tuple[float, ...] = (1.0, 1.33, 0.75, 1.5)  # width over height, one for each step
+    phases: tuple[Phase, ...] = ()
+    network: SmallConfig = field(default=SmallConfig())
+
+    def phase(self, share: float) -> Phase:
+        return next((p for p in self.phases if share < p.until), self.phases[-1])
+
+    def difficulty(self, share: float) -> float:
+        """Of the scenes at a share of the training."""
+        begin = 0.0
+        for p in self.phases:
+            if share < p.until:
+                along = (share - begin) / (p.until - begin)
+                return p.difficulty[0] + (p.difficulty[1] - p.difficulty[0]) * along
+            begin = p.until
+        return self.phases[-1].difficulty[1]
+
+
+def small_on_a_cpu() -> Training:
+    """recon3d-small in an hour or two on two cores: small pictures and easy scenes first."""
+    return Training(
+        phases=(
+            Phase(0.6, 160, (2, 2), 6, (0.0, 1.0)), Phase(0.85, 160, (2, 4), 4, (1.0, 1.0)),
+            Phase(1.0, 224, (2, 4), 3, (1.0, 1.0)),
+        ),
+    )  # fmt: skip
+
+
+def small_on_a_gpu() -> Training:
+    """recon3d-small where thousands of scenes go by in a minute."""
+    return Training(
+        ema=0.9995,
+        phases=(
+            Phase(0.4, 160, (2, 4), 64, (0.3, 1.0)), Phase(0.8, 224, (2, 6), 48, (1.0, 1.0)),
+            Phase(1.0, 224, (2, 12), 24, (1.0, 1.0)),
+        ),
+    )  # fmt: skip
+
+
+def tiny() -> Training:
+    """For tests: a minute on two cores, and the loss falls."""
+    return Training(
+        steps=60, rate=2e-3, validate_steps=30, validation_scenes=8, aspects=(1.0,), bf16=False, ema=0.9,
+        phases=(Phase(1.0, 64, (2, 3), 4, (0.0, 0.0)),),
+        network=SmallConfig(dim=64, heads=2, stem=(8, 16, 32), before=1, after=1, match_dim=32),
+    )  # fmt: skip
+
+
+RECIPES = {"small-cpu": small_on_a_cpu, "small-gpu": small_on_a_gpu, "tiny": tiny}

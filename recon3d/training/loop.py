@@ -1,0 +1,173 @@
+"""The one loop: scenes of a step, losses, a step of AdamW; figures and checkpoints in between. On a CPU, a GPU, or many.
+
+Under torchrun every process takes its part of each step's scenes; gradients are averaged, so that the number of processes
+changes nothing but rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from recon3d.models.small.network import SmallNetwork
+from recon3d.training import scenes
+from recon3d.training.checkpoint import FILE, State, resume, save
+from recon3d.training.config import Training
+from recon3d.training.small_losses import Losses, Weights, losses
+from recon3d.training.validation import measured
+
+METRICS = "metrics.jsonl"
+SPIKE = 10.0  # times the usual norm of gradients: such a step is left out
+LOG_EVERY = 20  # steps
+VALIDATION_SIZE, VALIDATION_VIEWS = 224, (2, 4)
+
+Log = Callable[[dict], None]
+
+
+def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] | None = None, tell: Log = print) -> State:
+    """Train recon3d-small into `folder`, going on where it stands; `start`: tensors to begin from. Returns the end."""
+    rank, world = process()
+    place = torch.device(device)
+    state = begun(config, place, start)
+    if (folder / FILE).exists():
+        resume(folder, state, config)
+    if rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
+    network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
+    ahead = scenes.Ahead(scenes.processes_beside(world)) if place.type == "cuda" else None
+    log = logger(folder / METRICS, tell) if rank == 0 else lambda row: None
+    usual, saved, began = 0.0, time.monotonic(), time.monotonic() - state.seconds
+    while (share := agreed(progress(config, state), place)) < 1:
+        what = scenes.asked(config, state.step, share, config.network.patch)
+        batch = batch_for(config, state, what, share, ahead, rank, world, place)
+        found, norm = step(network, state, config, batch, rate_at(config, share), usual)
+        usual = norm if usual == 0 else 0.98 * usual + 0.02 * min(norm, 2 * usual)
+        state.step, state.scenes = state.step + 1, state.scenes + what.scenes
+        state.seconds = time.monotonic() - began
+        if state.step % LOG_EVERY == 0:
+            log({"step": state.step, "share": round(share, 4), "seconds": round(state.seconds, 1),
+                 "scenes": state.scenes, "norm": round(norm, 3), **rounded(found)})  # fmt: skip
+        last = progress(config, state) >= 1
+        if state.step % config.validate_steps == 0 or last:
+            log({"step": state.step, "scenes": state.scenes, **validated(state, config)})
+        if rank == 0 and (last or time.monotonic() - saved > 60 * config.save_minutes):
+            save(folder, state, config)
+            saved = time.monotonic()
+    return state
+
+
+def begun(config: Training, device: torch.device, start: dict[str, Tensor] | None) -> State:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = SmallNetwork(config.network)
+    if start is not None:
+        network.load_state_dict(start)
+    network = network.to(device)
+    decayed = [p for p in network.parameters() if p.dim() > 1]
+    plain = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, config.rate, betas=(0.9, 0.95), fused=True)
+    return State(network, {name: x.detach().clone() for name, x in network.state_dict().items()}, optimiser)
+
+
+def progress(config: Training, state: State) -> float:
+    """The share of the training that is done, by wall time or by steps."""
+    return state.seconds / (60 * config.minutes) if config.minutes else state.step / config.steps
+
+
+def rate_at(config: Training, share: float) -> float:
+    """Up linearly, then down by a cosine (Loshchilov & Hutter 2017)."""
+    if share < config.warm_up:
+        return config.rate * (share / config.warm_up * 0.99 + 0.01)
+    along = (share - config.warm_up) / (1 - config.warm_up)
+    return config.rate * (config.last_rate + (1 - config.last_rate) * 0.5 * (1 + math.cos(math.pi * along)))
+
+
+def batch_for(config, state: State, what, share: float, ahead, rank: int, world: int, device: torch.device):
+    if ahead is None:
+        drawn = scenes.drawn_for(config, what, rank, world)
+    else:
+        # By wall time the share of steps to come is not known; scenes that differ little from what will be asked are taken.
+        coming = [scenes.asked(config, state.step + k, share, config.network.patch) for k in range(1, scenes.AHEAD)]
+        drawn = ahead.drawn_for(config, what, coming, rank, world)
+    return scenes.batch_of(config, what, drawn, rank, device)
+
+
+def step(
+    network: nn.Module, state: State, config: Training, batch, rate: float, usual: float
+) -> tuple[Losses, float]:
+    """One step of the network, its optimiser and its running mean; the losses, and the norm of the gradients."""
+    with torch.autocast(batch.depth.device.type, torch.bfloat16, enabled=config.bf16):
+        said = network(batch.images)
+    found = losses(said, batch, config.network.patch)
+    state.optimiser.zero_grad()
+    found.total(Weights(config.camera, config.depth, config.match)).backward()
+    norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), config.clip))
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    if math.isfinite(norm) and (usual == 0 or norm < SPIKE * usual):
+        state.optimiser.step()
+    keep = min(config.ema, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        for name, value in state.network.state_dict().items():
+            state.ema[name].lerp_(value, 1 - keep)
+    return found, norm
+
+
+@torch.no_grad()
+def validated(state: State, config: Training) -> dict:
+    """Figures of the running mean, per number of views."""
+    network = averaged(state, config)
+    row = {}
+    for views in VALIDATION_VIEWS:
+        size = (VALIDATION_SIZE, VALIDATION_SIZE)
+        found = measured(network, scenes.validation(config.validation_scenes, views, size))
+        row |= {f"{name}_{views}": value for name, value in asdict(found).items()}
+    return row
+
+
+def averaged(state: State, config: Training) -> SmallNetwork:
+    network = SmallNetwork(config.network).to(next(state.network.parameters()).device)
+    network.load_state_dict(state.ema)
+    return network.eval()
+
+
+def rounded(found: Losses) -> dict[str, float]:
+    return {name: round(float(value.detach()), 4) for name, value in vars(found).items()}
+
+
+def logger(path: Path, tell: Log) -> Log:
+    """Rows as lines of JSON in a file, and to `tell`."""
+    def log(row: dict) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        tell(row)
+
+    return log
+
+
+def process() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def agreed(share: float, device: torch.device) -> float:
+    """The first process's share, for all: clocks differ."""
+    if not dist.is_initialized():
+        return share
+    value = torch.tensor([share], dtype=torch.float64, device=device)
+    dist.broadcast(value, 0)
+    return float(value)
+
+
+def with_minutes(config: Training, minutes: float) -> Training:
+    return replace(config, minutes=minutes)

@@ -1,0 +1,49 @@
+"""True matches against a search by hand, and losses of a perfect answer."""
+
+import torch
+
+from recon3d.data.batch import rendered
+from recon3d.data.shots import drawn
+from recon3d.models.pose_encoding import encoding_from_matrices
+from recon3d.models.small.network import Small, compared_with
+from recon3d.training.losses import normalised, truth_encodings
+from recon3d.training.small_losses import losses, true_matches, truth_of
+
+PATCH = 16
+
+
+def test_true_matches_are_where_points_are_seen():
+    batch = rendered(drawn(4, 3, (96, 128)))
+    found = true_matches(batch, PATCH)
+    points = batch.points_in_world()
+    checked = 0
+    for v, other in enumerate(compared_with(3)):
+        for t in range(found.shape[2]):
+            row, column = divmod(t, 128 // PATCH)
+            y, x = row * PATCH + PATCH // 2, column * PATCH + PATCH // 2
+            p = batch.camera_from_world[0, other, :3, :3] @ points[0, v, y, x] + batch.camera_from_world[0, other, :3, 3]
+            u, w = (batch.K[0, other] @ p)[:2] / p[2]
+            there = bool(batch.depth[0, v, y, x] > 0 and p[2] > 0 and 0 <= u < 128 and 0 <= w < 96)
+            there = there and bool((batch.depth[0, other, int(w), int(u)] - p[2]).abs() < 0.03 * p[2])
+            assert found[0, v, t] == (int(w) // PATCH * 8 + int(u) // PATCH if there else -1)
+            checked += there
+    assert checked > 40
+
+
+def test_a_perfect_answer_costs_nothing_but_its_confidence():
+    batch = rendered(drawn(4, 2, (96, 128)))
+    truth = normalised(truth_of(batch), batch.depth > 0)
+    matches = true_matches(batch, PATCH)
+    logits = torch.nn.functional.one_hot(matches.clamp(0), matches.shape[2]).float() * 1e3
+    said = Small(
+        truth_encodings(truth, batch.K), truth.depth, torch.ones_like(truth.depth), logits, torch.zeros(1, 2, 1, 6, 8)
+    )
+    found = losses(said, batch, PATCH)
+    assert float(found.camera) < 1e-5 and float(found.depth) < 1e-5 and float(found.match) < 1e-5
+
+
+def test_encodings_of_the_truth_are_relative_to_the_first_camera():
+    batch = rendered(drawn(5, 2, (64, 64)))
+    truth = normalised(truth_of(batch), batch.depth > 0)
+    first = encoding_from_matrices(torch.eye(4)[None, :3], batch.K[0, :1], (64, 64))
+    torch.testing.assert_close(truth_encodings(truth, batch.K)[0, :1], first, atol=1e-6, rtol=0)
