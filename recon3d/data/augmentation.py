@@ -1,11 +1,12 @@
 """What a camera does to a picture: blur, vignette, white balance, noise, compression. Cameras and depth stay what they are.
 
 Procedural pictures are cleaner than any photo; a network that starts from nothing has only this to tell it what photos are
-like. Everything is drawn per view, on the pictures' device, from one generator.
+like. Everything is drawn per view, on the pictures' device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -20,24 +21,28 @@ COLOR = 0.06  # of a channel's factor; contrast and brightness are drawn as wide
 COARSEST = 24 / 255  # of the steps that a compressed view's frequencies are rounded to
 
 
-def augmented(images: Annotated[Tensor, "B V 3 H W"], generator: torch.Generator) -> Annotated[Tensor, "B V 3 H W"]:
-    """Pictures of 0 to 1, as if photographed. `generator` lives on the pictures' device."""
-    flat = images.flatten(0, 1)
-    count = len(flat)
+def augmented(
+    images: Annotated[Tensor, "B V 3 H W"], generators: Sequence[torch.Generator]
+) -> Annotated[Tensor, "B V 3 H W"]:
+    """Pictures of 0 to 1, as if photographed. A generator for each scene, on the pictures' device."""
+    flat, views = images.flatten(0, 1), images.shape[1]
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(count, *shape, generator=generator, device=flat.device)
+        drawn = [torch.rand(views, *shape, generator=g, device=flat.device) for g in generators]
+        return low + (high - low) * torch.cat(drawn)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.cat([torch.randn(views, *shape, generator=g, device=flat.device) for g in generators])
 
     x = blurred(flat, uniform(0.05, BLUR))
     x = x * vignette(flat.shape[-2:], uniform(0, VIGNETTE, 1, 1))[:, None]
-    color = 1 + COLOR * torch.randn(count, 3, 1, 1, generator=generator, device=flat.device)
+    color = 1 + COLOR * normal(3, 1, 1)
     contrast, brightness = uniform(0.8, 1.2, 1, 1, 1), uniform(-0.06, 0.06, 1, 1, 1)
     x = (x - 0.5) * contrast + 0.5 + brightness
     x = x * color
     grey = uniform(0, 1, 1, 1, 1) < GREY
     x = torch.where(grey, x.mean(1, keepdim=True), x)
-    noise = torch.randn(x.shape, generator=generator, device=flat.device)
-    x = x + noise * (uniform(0, SHOT, 1, 1, 1) ** 2 * x.clamp(0) + uniform(0, READ, 1, 1, 1) ** 2).sqrt()
+    x = x + normal(*x.shape[1:]) * (uniform(0, SHOT, 1, 1, 1) ** 2 * x.clamp(0) + uniform(0, READ, 1, 1, 1) ** 2).sqrt()
     coarse = uniform(0, COARSEST, 1, 1, 1, 1, 1) * (uniform(0, 1, 1, 1, 1, 1, 1) < COMPRESSED)
     return compressed(x.clamp(0, 1), coarse).clamp(0, 1).unflatten(0, images.shape[:2])
 

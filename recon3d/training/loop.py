@@ -10,13 +10,15 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from recon3d.data.batch import Batch
+from recon3d.data.shots import Drawn
 from recon3d.models.small.network import SmallNetwork
 from recon3d.training import scenes
 from recon3d.training.checkpoint import FILE, State, resume, save
@@ -43,12 +45,12 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
     network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
-    ahead = scenes.Ahead(scenes.processes_beside(world)) if place.type == "cuda" else None
+    ahead = scenes.Ahead(world) if place.type == "cuda" else None
     log = logger(folder / METRICS, tell) if rank == 0 else lambda row: None
     usual, saved, began = 0.0, time.monotonic(), time.monotonic() - state.seconds
     while (share := agreed(progress(config, state), place)) < 1:
-        what = scenes.asked(config, state.step, share, config.network.patch)
-        batch = batch_for(config, state, what, share, ahead, rank, world, place)
+        what, drawn = next_scenes(config, state.step, share, ahead, rank, world)
+        batch = scenes.batch_of(config, what, drawn, rank, place)
         found, norm = step(network, state, config, batch, rate_at(config, share), usual)
         usual = norm if usual == 0 else 0.98 * usual + 0.02 * min(norm, 2 * usual)
         state.step, state.scenes = state.step + 1, state.scenes + what.scenes
@@ -92,18 +94,19 @@ def rate_at(config: Training, share: float) -> float:
     return config.rate * (config.last_rate + (1 - config.last_rate) * 0.5 * (1 + math.cos(math.pi * along)))
 
 
-def batch_for(config, state: State, what, share: float, ahead, rank: int, world: int, device: torch.device):
-    if ahead is None:
-        drawn = scenes.drawn_for(config, what, rank, world)
-    else:
-        # By wall time the share of steps to come is not known; scenes that differ little from what will be asked are taken.
-        coming = [scenes.asked(config, state.step + k, share, config.network.patch) for k in range(1, scenes.AHEAD)]
-        drawn = ahead.drawn_for(config, what, coming, rank, world)
-    return scenes.batch_of(config, what, drawn, rank, device)
+def next_scenes(
+    config: Training, step: int, share: float, ahead: scenes.Ahead | None, rank: int, world: int
+) -> tuple[scenes.Asked, list[Drawn]]:
+    """What a step asks for, and this process's part of its scenes."""
+    steps = range(step, step + (scenes.AHEAD if ahead is not None else 1))
+    asked = [scenes.asked(config, s, share, config.network.patch) for s in steps]
+    if ahead is not None:
+        return ahead.drawn_for(config, asked, rank, world)
+    return asked[0], scenes.drawn_for(config, asked[0], rank, world)
 
 
 def step(
-    network: nn.Module, state: State, config: Training, batch, rate: float, usual: float
+    network: nn.Module, state: State, config: Training, batch: Batch, rate: float, usual: float
 ) -> tuple[Losses, float]:
     """One step of the network, its optimiser and its running mean; the losses, and the norm of the gradients."""
     with torch.autocast(batch.depth.device.type, torch.bfloat16, enabled=config.bf16):
@@ -117,9 +120,10 @@ def step(
     if math.isfinite(norm) and (usual == 0 or norm < SPIKE * usual):
         state.optimiser.step()
     keep = min(config.ema, (1 + state.step) / (10 + state.step))
-    with torch.no_grad():
-        for name, value in state.network.state_dict().items():
-            state.ema[name].lerp_(value, 1 - keep)
+    values = list(state.network.state_dict().values())
+    torch._foreach_lerp_(  # type: ignore[attr-defined]
+        list(state.ema.values()), values, 1 - keep
+    )
     return found, norm
 
 
@@ -167,7 +171,3 @@ def agreed(share: float, device: torch.device) -> float:
     value = torch.tensor([share], dtype=torch.float64, device=device)
     dist.broadcast(value, 0)
     return float(value)
-
-
-def with_minutes(config: Training, minutes: float) -> Training:
-    return replace(config, minutes=minutes)

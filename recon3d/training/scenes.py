@@ -5,17 +5,20 @@ What a step sees follows from the run's seed and the step's number alone, for an
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from recon3d.core.jit import use_threads
 from recon3d.data.augmentation import augmented
 from recon3d.data.batch import Batch, rendered
 from recon3d.data.shots import Drawn, drawn, stacked
+from recon3d.errors import InputError
 from recon3d.training.config import Training
 
 AHEAD = 4  # steps whose scenes are drawn before they are needed
@@ -46,25 +49,28 @@ def asked(config: Training, step: int, share: float, patch: int) -> Asked:
 
 def drawn_for(config: Training, what: Asked, rank: int, world: int) -> list[Drawn]:
     """This process's part of a step's scenes."""
+    return [drawn([config.seed, what.step, i], what.views, what.size, what.difficulty) for i in own(what, rank, world)]
+
+
+def own(what: Asked, rank: int, world: int) -> range:
+    """Which of a step's scenes are this process's. Raises InputError where they cannot be shared evenly."""
     if what.scenes % world:
-        raise ValueError(f"{what.scenes} scenes a step cannot be shared among {world} processes")
-    mine = range(rank * what.scenes // world, (rank + 1) * what.scenes // world)
-    return [drawn([config.seed, what.step, i], what.views, what.size, what.difficulty) for i in mine]
+        wrong = f"{what.scenes} scenes a step cannot be shared among {world} processes"
+        raise InputError("--phases", wrong, "Give each phase a multiple of them")
+    return range(rank * what.scenes // world, (rank + 1) * what.scenes // world)
 
 
 def batch_of(config: Training, what: Asked, scenes: list[Drawn], rank: int, device: torch.device) -> Batch:
     """The scenes photographed, and their pictures as from a camera."""
     batch = rendered(stacked(scenes), device=device)
-    images = []
-    for i, own in enumerate(batch.images):
-        generator = torch.Generator(device=device)
-        generator.manual_seed(int(np.random.SeedSequence([config.seed, what.step, rank * len(scenes) + i]).generate_state(1)[0]))
-        images.append(augmented(own[None], generator))
-    return Batch(torch.cat(images), batch.camera_from_world, batch.K, batch.depth)
+    first = rank * len(scenes)
+    seeds = [np.random.SeedSequence([config.seed, what.step, first + i]).generate_state(1)[0] for i in range(len(scenes))]
+    generators = [torch.Generator(device=device).manual_seed(int(seed)) for seed in seeds]
+    return replace(batch, images=augmented(batch.images, generators))
 
 
 def validation(count: int, views: int, size: tuple[int, int]) -> Iterator[Batch]:
-    """Scenes held out by their seeds, one at a time, as clean pictures; on the CPU, at full difficulty."""
+    """Scenes held out by their seeds, one at a time, as clean pictures; at full difficulty."""
     for i in range(count):
         yield rendered(drawn([VALIDATION, i], views, size))
 
@@ -72,21 +78,24 @@ def validation(count: int, views: int, size: tuple[int, int]) -> Iterator[Batch]
 class Ahead:
     """Draws the scenes of the steps to come in processes beside this one, where a device does everything else."""
 
-    def __init__(self, processes: int) -> None:
-        self.pool = ProcessPoolExecutor(processes)
-        self.waiting: dict[int, list] = {}
+    def __init__(self, world: int) -> None:
+        drawn(0, 2, (32, 32))  # compiled once, not by each of them
+        processes = max(1, (os.cpu_count() or 1) // world - 1)
+        self.pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=on_one_thread)
+        self.waiting: dict[int, tuple[Asked, list[Future[Drawn]]]] = {}
 
-    def drawn_for(self, config: Training, what: Asked, coming: list[Asked], rank: int, world: int) -> list[Drawn]:
-        for a in (what, *coming):
-            if a.step not in self.waiting:
-                mine = range(rank * a.scenes // world, (rank + 1) * a.scenes // world)
-                self.waiting[a.step] = [
-                    self.pool.submit(drawn, [config.seed, a.step, i], a.views, a.size, a.difficulty) for i in mine
-                ]
-        return [future.result() for future in self.waiting.pop(what.step)]
+    def drawn_for(
+        self, config: Training, asked_for: Sequence[Asked], rank: int, world: int
+    ) -> tuple[Asked, list[Drawn]]:
+        """This process's part of the first step that is asked for; the others are begun. By wall time a step may be told
+        otherwise than when it was begun: then what was begun counts, and is returned."""
+        for what in asked_for:
+            if what.step not in self.waiting:
+                tasks = [([config.seed, what.step, i], what.views, what.size, what.difficulty) for i in own(what, rank, world)]
+                self.waiting[what.step] = (what, [self.pool.submit(drawn, *task) for task in tasks])
+        what, futures = self.waiting.pop(asked_for[0].step)
+        return what, [future.result() for future in futures]
 
 
-def processes_beside(world: int) -> int:
-    import os
-
-    return max(1, math.floor((os.cpu_count() or 1) / world) - 1)
+def on_one_thread() -> None:
+    use_threads(1).__enter__()

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from recon3d.data.batch import Batch
 from recon3d.models.small.network import Small, compared_with
-from recon3d.training.losses import Truth, camera_loss, dense_loss, normalised, truth_encodings
+from recon3d.training.losses import CONFIDENCE_REWARD, Truth, camera_loss, normalised, truth_encodings
 
+SCALES = 4  # of the gradient term: every pixel, every second, fourth, eighth
 AGREE = 0.03  # relative difference of depths of one surface in two views
 
 
@@ -41,18 +42,36 @@ class Losses:
 def losses(said: Small, batch: Batch, patch: int) -> Losses:
     valid = batch.depth > 0
     truth = normalised(truth_of(batch), valid)
-    encodings = truth_encodings(truth, batch.K)
     targets = true_matches(batch, patch)
-    parts = []
-    for b in range(len(batch.depth)):
-        one = slice(b, b + 1)
-        camera = camera_loss([said.encodings[one]], encodings[one], valid[one]).total
-        depth = dense_loss(
-            said.depth[one, ..., None], said.confidence[one], truth.depth[one, ..., None], valid[one], "grad", 0
-        )
-        match = F.cross_entropy(said.matches[b].flatten(0, 1), targets[b].flatten(), ignore_index=-1, reduction="sum")
-        parts.append(torch.stack((camera, depth.total, match / (targets[b] >= 0).sum().clamp_min(1))))
-    return Losses(*torch.stack(parts).mean(0))
+    apart = F.cross_entropy(said.matches.movedim(-1, 1), targets, ignore_index=-1, reduction="none")  # B V T
+    return Losses(
+        camera_loss([said.encodings], truth_encodings(truth, batch.K), valid).total,
+        depth_loss(said.depth, said.confidence, truth.depth, valid),
+        mean_over(apart, targets >= 0).mean(),
+    )
+
+
+def depth_loss(
+    depth: Annotated[Tensor, "B V H W"], confidence: Annotated[Tensor, "B V H W"], truth: Annotated[Tensor, "B V H W"],
+    valid: Annotated[Tensor, "B V H W"],
+) -> Tensor:  # fmt: skip
+    """VGGT's (training.losses.dense_loss, with its gradient term over four scales), all scenes at once, of each its mean."""
+    error = torch.where(valid, depth - truth, 0)
+    plain = error.abs()
+    weighted = plain * confidence - CONFIDENCE_REWARD * confidence.log()
+    total = mean_over(weighted, valid) + mean_over(plain, valid)
+    for scale in range(SCALES):
+        few = (..., slice(None, None, 2**scale), slice(None, None, 2**scale))
+        e, v = error[few], valid[few]
+        down = ((e[..., 1:, :] - e[..., :-1, :]).abs() * (v[..., 1:, :] & v[..., :-1, :])).flatten(1).sum(1)
+        across = ((e[..., 1:] - e[..., :-1]).abs() * (v[..., 1:] & v[..., :-1])).flatten(1).sum(1)
+        total = total + (down + across) / v.flatten(1).sum(1).clamp_min(1) / SCALES
+    return total.mean()
+
+
+def mean_over(values: Tensor, where: Tensor) -> Annotated[Tensor, "B"]:
+    """Of each scene, over what counts; 0 where nothing does."""
+    return torch.where(where, values, 0).flatten(1).sum(1) / where.flatten(1).sum(1).clamp_min(1)
 
 
 def truth_of(batch: Batch) -> Truth:

@@ -3,11 +3,11 @@
 import torch
 
 from recon3d.data.batch import rendered
-from recon3d.data.shots import drawn
+from recon3d.data.shots import drawn, stacked
 from recon3d.models.pose_encoding import encoding_from_matrices
 from recon3d.models.small.network import Small, compared_with
-from recon3d.training.losses import normalised, truth_encodings
-from recon3d.training.small_losses import losses, true_matches, truth_of
+from recon3d.training.losses import dense_loss, normalised, truth_encodings
+from recon3d.training.small_losses import depth_loss, losses, true_matches, truth_of
 
 PATCH = 16
 
@@ -40,6 +40,20 @@ def test_a_perfect_answer_costs_nothing_but_its_confidence():
     )
     found = losses(said, batch, PATCH)
     assert float(found.camera) < 1e-5 and float(found.depth) < 1e-5 and float(found.match) < 1e-5
+
+
+def test_the_depth_loss_is_vggts_of_each_scene():
+    batch = rendered(stacked([drawn(seed, 2, (48, 64)) for seed in (4, 5)]))
+    chance = torch.Generator().manual_seed(0)
+    depth = batch.depth + 0.3 * torch.randn(batch.depth.shape, generator=chance)
+    confidence = 1 + torch.rand(batch.depth.shape, generator=chance)
+    valid = batch.depth > 0
+    expected = [
+        dense_loss(depth[b, None, ..., None], confidence[b, None], batch.depth[b, None, ..., None], valid[b, None], "grad", 0)
+        for b in range(2)
+    ]
+    found = depth_loss(depth, confidence, batch.depth, valid)
+    torch.testing.assert_close(found, torch.stack([e.total for e in expected]).mean())
 
 
 def test_encodings_of_the_truth_are_relative_to_the_first_camera():
