@@ -26,12 +26,14 @@ class State:
     step: int = 0
     seconds: float = 0.0
     scenes: int = 0
+    usual_norm: float = 0.0  # of the gradients, by a running mean; 0: none was seen yet
 
 
 def save(folder: Path, state: State, config: Training) -> None:
     content = {
         "network": state.network.state_dict(), "ema": state.ema, "optimiser": state.optimiser.state_dict(),
-        "step": state.step, "seconds": state.seconds, "scenes": state.scenes, "config": asdict(config),
+        "step": state.step, "seconds": state.seconds, "scenes": state.scenes, "usual_norm": state.usual_norm,
+        "config": asdict(config),
     }  # fmt: skip
     with atomic_file(folder / FILE) as path:
         torch.save(content, path)
@@ -49,3 +51,4 @@ def resume(folder: Path, state: State, config: Training) -> None:
     for name, value in content["ema"].items():
         state.ema[name].copy_(value)
     state.step, state.seconds, state.scenes = content["step"], content["seconds"], content["scenes"]
+    state.usual_norm = content["usual_norm"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,15 +22,14 @@ from recon3d.models.small.network import SmallNetwork
 from recon3d.training import scenes
 from recon3d.training.checkpoint import FILE, State, resume, save
 from recon3d.training.config import Training
+from recon3d.training.logs import PREVIEW, Log, logger, preview
 from recon3d.training.small_losses import Losses, Weights, losses
 from recon3d.training.validation import measured
 
-METRICS = "metrics.jsonl"
 SPIKE = 10.0  # times the usual norm of gradients: such a step is left out
 LOG_EVERY = 20  # steps
 VALIDATION_SIZE, VALIDATION_VIEWS = 224, (2, 4)
-
-Log = Callable[[dict], None]
+PICTURED = 6  # scenes of the preview
 
 
 def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] | None = None, tell: Log = print) -> State:
@@ -46,13 +44,12 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
         (folder / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
     network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
     ahead = scenes.Ahead(world) if place.type == "cuda" else None
-    log = logger(folder / METRICS, tell) if rank == 0 else lambda row: None
-    usual, saved, began = 0.0, time.monotonic(), time.monotonic() - state.seconds
+    log = logger(folder, tell) if rank == 0 else lambda row: None
+    saved, began = time.monotonic(), time.monotonic() - state.seconds
     while (share := agreed(progress(config, state), place)) < 1:
         what, drawn = next_scenes(config, state.step, share, ahead, rank, world)
         batch = scenes.batch_of(config, what, drawn, rank, place)
-        found, norm = step(network, state, config, batch, rate_at(config, share), usual)
-        usual = norm if usual == 0 else 0.98 * usual + 0.02 * min(norm, 2 * usual)
+        found, norm = step(network, state, config, batch, rate_at(config, share))
         state.step, state.scenes = state.step + 1, state.scenes + what.scenes
         state.seconds = time.monotonic() - began
         if state.step % LOG_EVERY == 0:
@@ -60,7 +57,7 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
                  "scenes": state.scenes, "norm": round(norm, 3), **rounded(found)})  # fmt: skip
         last = progress(config, state) >= 1
         if state.step % config.validate_steps == 0 or last:
-            log({"step": state.step, "scenes": state.scenes, **validated(state, config)})
+            log({"step": state.step, "scenes": state.scenes, **validated(state, config, folder, rank)})
         if rank == 0 and (last or time.monotonic() - saved > 60 * config.save_minutes):
             save(folder, state, config)
             saved = time.monotonic()
@@ -106,7 +103,7 @@ def next_scenes(
 
 
 def step(
-    network: nn.Module, state: State, config: Training, batch: Batch, rate: float, usual: float
+    network: nn.Module, state: State, config: Training, batch: Batch, rate: float
 ) -> tuple[Losses, float]:
     """One step of the network, its optimiser and its running mean; the losses, and the norm of the gradients."""
     with torch.autocast(batch.depth.device.type, torch.bfloat16, enabled=config.bf16):
@@ -117,8 +114,10 @@ def step(
     norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), config.clip))
     for group in state.optimiser.param_groups:
         group["lr"] = rate
-    if math.isfinite(norm) and (usual == 0 or norm < SPIKE * usual):
+    usual = state.usual_norm or norm
+    if math.isfinite(norm) and norm < SPIKE * usual:
         state.optimiser.step()
+        state.usual_norm = 0.98 * usual + 0.02 * min(norm, 2 * usual)
     keep = min(config.ema, (1 + state.step) / (10 + state.step))
     values = list(state.network.state_dict().values())
     torch._foreach_lerp_(  # type: ignore[attr-defined]
@@ -128,14 +127,17 @@ def step(
 
 
 @torch.no_grad()
-def validated(state: State, config: Training) -> dict:
-    """Figures of the running mean, per number of views."""
+def validated(state: State, config: Training, folder: Path, rank: int) -> dict:
+    """Figures of the running mean, per number of views; the first process measures, and leaves a picture."""
+    if rank > 0:
+        return {}
     network = averaged(state, config)
     row = {}
+    size = (VALIDATION_SIZE, VALIDATION_SIZE)
     for views in VALIDATION_VIEWS:
-        size = (VALIDATION_SIZE, VALIDATION_SIZE)
         found = measured(network, scenes.validation(config.validation_scenes, views, size))
         row |= {f"{name}_{views}": value for name, value in asdict(found).items()}
+    preview(network, scenes.validation(min(PICTURED, config.validation_scenes), VALIDATION_VIEWS[0], size), folder / PREVIEW)
     return row
 
 
@@ -147,16 +149,6 @@ def averaged(state: State, config: Training) -> SmallNetwork:
 
 def rounded(found: Losses) -> dict[str, float]:
     return {name: round(float(value.detach()), 4) for name, value in vars(found).items()}
-
-
-def logger(path: Path, tell: Log) -> Log:
-    """Rows as lines of JSON in a file, and to `tell`."""
-    def log(row: dict) -> None:
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-        tell(row)
-
-    return log
 
 
 def process() -> tuple[int, int]:

@@ -18,7 +18,8 @@ from recon3d.models.small.network import SmallNetwork
 from recon3d.models.weights import table
 from recon3d.progress import Progress
 from recon3d.training.config import Training
-from recon3d.training.loop import Log, process, train
+from recon3d.training.logs import Log
+from recon3d.training.loop import process, train
 
 WEIGHTS = "model.safetensors"
 SHIPPED = "recon3d-small"

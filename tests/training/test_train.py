@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing
+from PIL import Image
 
 from recon3d.errors import InputError
 from recon3d.training import scenes
@@ -39,13 +40,14 @@ def test_the_loss_of_scenes_never_seen_falls(tmp_path):
     batch = scenes.batch_of(config, what, scenes.drawn_for(replace(config, seed=99), what, 0, 1), 0, torch.device("cpu"))
 
     def loss(state) -> float:
-        found, _ = step(state.network, state, replace(config, ema=0.0), batch, 0.0, 0.0)
+        found, _ = step(state.network, state, replace(config, ema=0.0), batch, 0.0)
         return float((found.depth + found.match).detach())
 
     before = loss(begun(config, torch.device("cpu"), None))
     after = loss(train(config, tmp_path, "cpu", tell=quiet))
     assert after < 0.75 * before
     assert rows_of(tmp_path)[-1]["abs_rel_2"] > 0
+    assert Image.open(tmp_path / "preview.png").size == (4 * 224, 6 * 224)
 
 
 def script(folder: Path) -> str:
