@@ -110,7 +110,8 @@ def step(
         said = network(batch.images)
     found = losses(said, batch, config.network.patch)
     state.optimiser.zero_grad()
-    found.total(Weights(config.camera, config.depth, config.match)).backward()
+    weights = Weights(config.camera, config.depth, config.match, config.place, config.visible)
+    found.total(weights).backward()
     norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), config.clip))
     for group in state.optimiser.param_groups:
         group["lr"] = rate

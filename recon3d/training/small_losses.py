@@ -1,4 +1,4 @@
-"""What recon3d-small is trained by: cameras and depth as VGGT has them, and true matches of its patches.
+"""What recon3d-small is trained by: cameras and depth as VGGT has them, and where its patches truly lie in another view.
 
 All losses are means over scenes, so that as many scenes on two machines as on one give the same step.
 """
@@ -24,7 +24,9 @@ AGREE = 0.03  # relative difference of depths of one surface in two views
 class Weights:
     camera: float = 5.0
     depth: float = 1.0
-    match: float = 0.1
+    match: float = 0.2
+    place: float = 5.0
+    visible: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,41 @@ class Losses:
     camera: Tensor
     depth: Tensor
     match: Tensor
+    place: Tensor  # shares of the longest side
+    visible: Tensor
 
     def total(self, weights: Weights) -> Tensor:
-        return weights.camera * self.camera + weights.depth * self.depth + weights.match * self.match
+        return sum(getattr(weights, name) * getattr(self, name) for name in vars(self))
 
 
 def losses(said: Small, batch: Batch, patch: int) -> Losses:
     valid = batch.depth > 0
     truth = normalised(truth_of(batch), valid)
-    targets = true_matches(batch, patch)
-    apart = F.cross_entropy(said.matches.movedim(-1, 1), targets, ignore_index=-1, reduction="none")  # B V T
+    places, seen = true_places(batch, patch)
     return Losses(
         camera_loss([said.encodings], truth_encodings(truth, batch.K), valid).total,
         depth_loss(said.depth, said.confidence, truth.depth, valid),
-        mean_over(apart, targets >= 0).mean(),
+        mean_over(match_loss(said.matches, places / patch, batch.size[1] // patch), seen).mean(),
+        mean_over((said.places - places).abs().sum(-1) / max(batch.size), seen).mean(),
+        F.binary_cross_entropy_with_logits(said.visible, seen.float()),
     )
+
+
+def match_loss(
+    logits: Annotated[Tensor, "B V T T"], places: Annotated[Tensor, "B V T 2"], columns: int
+) -> Annotated[Tensor, "B V T"]:
+    """Cross-entropy with a place (x, y in patches) shared among the four patches whose middles are around it."""
+    rows = logits.shape[-1] // columns
+    log_share = logits.log_softmax(-1)
+    low = (places - 0.5).floor()
+    along = places - 0.5 - low
+    total = torch.zeros_like(places[..., 0])
+    for dx in (0, 1):
+        for dy in (0, 1):
+            x, y = ((low[..., 0] + dx).clamp(0, columns - 1), (low[..., 1] + dy).clamp(0, rows - 1))
+            weight = (along[..., 0] if dx else 1 - along[..., 0]) * (along[..., 1] if dy else 1 - along[..., 1])
+            total = total - weight * log_share.gather(-1, (y * columns + x).long()[..., None])[..., 0]
+    return total
 
 
 def depth_loss(
@@ -78,8 +100,9 @@ def truth_of(batch: Batch) -> Truth:
     return Truth(batch.camera_from_world[..., :3, :], batch.points_in_camera(), batch.points_in_world(), batch.depth)
 
 
-def true_matches(batch: Batch, patch: int) -> Annotated[Tensor, "B V T"]:
-    """The patch of the view that it is compared with in which the middle of each patch lies; -1 where it is not seen."""
+def true_places(batch: Batch, patch: int) -> tuple[Annotated[Tensor, "B V T 2"], Annotated[Tensor, "B V T"]]:
+    """Where (x, y in pixels) the middle of each patch lies in the view that its own is compared with, inside of the picture;
+    and whether it is seen there."""
     views, (height, width) = batch.depth.shape[1], batch.size
     middle = slice(patch // 2, None, patch)
     points = batch.points_in_world()[:, :, middle, middle].flatten(2, 3)  # B V T 3
@@ -89,8 +112,9 @@ def true_matches(batch: Batch, patch: int) -> Annotated[Tensor, "B V T"]:
     there = torch.einsum("bvij,bvtj->bvti", cameras[..., :3, :3], points) + cameras[..., None, :3, 3]
     pixels = torch.einsum("bvij,bvtj->bvti", K, there)
     pixels = pixels[..., :2] / pixels[..., 2:].clamp_min(1e-6)
-    inside = (there[..., 2] > 0) & (pixels >= 0).all(-1) & (pixels < torch.tensor([width, height], device=pixels.device)).all(-1)
+    most = torch.tensor([width, height], device=pixels.device)
+    inside = (there[..., 2] > 0) & (pixels >= 0).all(-1) & (pixels < most).all(-1)
+    pixels = pixels.nan_to_num().clamp(torch.zeros_like(most), most)
     x, y = (pixels[..., i].clamp(0, n - 1).long() for i, n in ((0, width), (1, height)))
-    seen = depth.flatten(2).gather(2, y * width + x)
-    same = inside & known & ((seen - there[..., 2]).abs() < AGREE * there[..., 2])
-    return torch.where(same, y // patch * (width // patch) + x // patch, -1)
+    at = depth.flatten(2).gather(2, y * width + x)
+    return pixels, inside & known & ((at - there[..., 2]).abs() < AGREE * there[..., 2])

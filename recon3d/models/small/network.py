@@ -37,6 +37,8 @@ class Small:
     depth: Annotated[Tensor, "B V H W"]
     confidence: Annotated[Tensor, "B V H W"]  # above 1
     matches: Annotated[Tensor, "B V T T"]  # logits: of each patch, over the patches of the view it is compared with
+    places: Annotated[Tensor, "B V T 2"]  # where the middle of each patch lies there, pixels
+    visible: Annotated[Tensor, "B V T"]  # logit of whether it is seen there
     features: Annotated[Tensor, "B V C h w"]  # of patches, from the last layer
 
 
@@ -139,6 +141,7 @@ class SmallNetwork(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(math.log(SHARPNESS)))
         self.from_match = Mlp(5, dim, dim)
         self.norm = LayerNorm(dim)
+        self.place = started_at_zero(Linear(dim, 3))
         self.camera_head = CameraHead(dim)
         self.dense_head = DenseHead(config)
 
@@ -153,16 +156,18 @@ class SmallNetwork(nn.Module):
         first = special.shape[1]
         rotate = self.rotation(grid, first, views, images.device)
         x = self.attended(x, self.blocks[: 2 * self.config.before], rotate)
-        matches, told = self.matched(x[:, :, first:], grid)
+        matches, told, places = self.matched(x[:, :, first:], grid)
         x = x + F.pad(told, (0, 0, first, 0))
         x = self.norm(self.attended(x, self.blocks[2 * self.config.before :], rotate))
+        refined = self.place(x[:, :, first:]).float()
         maps = x[:, :, first:].flatten(0, 1).transpose(1, 2).unflatten(-1, grid)
         depth, confidence = self.dense_head(maps, seen)
         return Small(
             self.camera_head(x[:, :, 0], size),
             depth.clamp(-LARGEST, LARGEST).exp().unflatten(0, (scenes, views)),
             1 + confidence.clamp(-LARGEST, LARGEST).exp().unflatten(0, (scenes, views)),
-            matches, maps.unflatten(0, (scenes, views)),
+            matches, (places + refined[..., :2]) * max(size) + torch.tensor(size[::-1], device=x.device) / 2,
+            refined[..., 2], maps.unflatten(0, (scenes, views)),
         )  # fmt: skip
 
     def rotation(
@@ -182,8 +187,9 @@ class SmallNetwork(nn.Module):
 
     def matched(
         self, tokens: Annotated[Tensor, "B V T C"], grid: tuple[int, int]
-    ) -> tuple[Annotated[Tensor, "B V T T"], Annotated[Tensor, "B V T C"]]:
-        """Logits of matches, and what each token is told: from where to where it goes, and how sure that is."""
+    ) -> tuple[Annotated[Tensor, "B V T T"], Annotated[Tensor, "B V T C"], Annotated[Tensor, "B V T 2"]]:
+        """Logits of matches; what each token is told: from where to where it goes, and how sure that is; and where that
+        is (x, y), from the picture's middle, as a share of its longest side."""
         other = tokens[:, compared_with(tokens.shape[1])]
         a, b = (F.normalize(layer(x).float(), dim=-1) for layer, x in zip(self.to_match, (tokens, other), strict=True))
         logits = a @ b.transpose(-1, -2) * self.sharpness.exp()
@@ -192,5 +198,5 @@ class SmallNetwork(nn.Module):
         places = (places + 0.5) / max(grid) - torch.tensor(grid, device=tokens.device) / 2 / max(grid)
         best = share.amax(-1, keepdim=True)
         here = places.expand(*share.shape[:2], -1, -1)
-        told = torch.cat((here, share @ places, best), -1)
-        return logits, self.from_match(told)
+        there = share @ places
+        return logits, self.from_match(torch.cat((here, there, best), -1)), there.flip(-1)
