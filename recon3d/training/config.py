@@ -33,7 +33,7 @@ class Training:
     camera: float = 5.0  # weights of the losses
     depth: float = 1.0
     match: float = 0.2
-    place: float = 5.0
+    place: float = 3.0
     visible: float = 0.1
     save_minutes: float = 5.0  # between checkpoints
     validate_steps: int = 1500

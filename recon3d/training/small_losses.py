@@ -17,6 +17,7 @@ from recon3d.models.small.network import Small, compared_with
 from recon3d.training.losses import CONFIDENCE_REWARD, Truth, camera_loss, normalised, truth_encodings
 
 SCALES = 4  # of the gradient term: every pixel, every second, fourth, eighth
+NEAR = 0.1  # of the longest side: a place farther off is left to the cross-entropy of the matches
 AGREE = 0.03  # relative difference of depths of one surface in two views
 
 
@@ -25,7 +26,7 @@ class Weights:
     camera: float = 5.0
     depth: float = 1.0
     match: float = 0.2
-    place: float = 5.0
+    place: float = 3.0
     visible: float = 0.1
 
 
@@ -40,7 +41,7 @@ class Losses:
     visible: Tensor
 
     def total(self, weights: Weights) -> Tensor:
-        return sum(getattr(weights, name) * getattr(self, name) for name in vars(self))
+        return torch.stack([getattr(weights, name) * value for name, value in vars(self).items()]).sum()
 
 
 def losses(said: Small, batch: Batch, patch: int) -> Losses:
@@ -51,7 +52,7 @@ def losses(said: Small, batch: Batch, patch: int) -> Losses:
         camera_loss([said.encodings], truth_encodings(truth, batch.K), valid).total,
         depth_loss(said.depth, said.confidence, truth.depth, valid),
         mean_over(match_loss(said.matches, places / patch, batch.size[1] // patch), seen).mean(),
-        mean_over((said.places - places).abs().sum(-1) / max(batch.size), seen).mean(),
+        mean_over(((said.places - places).abs().sum(-1) / max(batch.size)).clamp(max=NEAR), seen).mean(),
         F.binary_cross_entropy_with_logits(said.visible, seen.float()),
     )
 
