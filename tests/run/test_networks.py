@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,6 +119,20 @@ def test_a_checkpoint_in_its_published_layout_runs_through(geometry, write, phot
     for camera in cameras:
         rotation = np.asarray(camera.camera_from_world)[:3, :3]
         np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-5)
+
+
+def test_the_shipped_weights_need_no_network(photos, tmp_path, monkeypatch):
+    def refused(*given: object) -> None:
+        raise AssertionError("nothing is to be fetched")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    out = tmp_path / "out"
+    arguments = [*photos, "--geometry", "recon3d-small", "--commercial-only", "--out", out, *QUICK]
+    assert outcome(["run", *map(str, arguments)]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["geometry"]["weights"]["licence"] == "Apache-2.0" and "random_weights" not in report
+    assert Path(report["geometry"]["weights"]["file"]).stat().st_size < 16_000_000
+    assert len(read_ply(out / "scene.ply").means) > 100
 
 
 def test_random_weights_run_with_one_warning_and_are_marked_in_the_report(photos, tmp_path, monkeypatch, capsys):

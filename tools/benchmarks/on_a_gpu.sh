@@ -17,3 +17,5 @@ for device in cpu cuda; do
     "$python" -c "import json, sys; print(sys.argv[2], json.load(open(sys.argv[1]))['holdout']['mean'])" "$out/$device/report.json" "$device"
 done
 "$python" -m pytest -m gpu tests
+"$python" -m tools.benchmarks.procedural --device cuda --scenes 2000
+"$python" -m tools.benchmarks.training --device cuda --recipe small-gpu --steps 40
