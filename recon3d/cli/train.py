@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
     recipe = next((b for a, b in pairwise(arguments) if a == "--recipe"), "small-cpu")
     if recipe not in RECIPES:
         raise InputError("--recipe", f"'{recipe}' is no recipe", f"The recipes are {', '.join(RECIPES)}")
-    default = Options(Path(), RECIPES[recipe](), recipe)  # type: ignore[arg-type]
+    default = Options(tyro.MISSING, RECIPES[recipe](), recipe)  # type: ignore[arg-type]
     options = parse(Options, "train", arguments, ABOUT, default)
     from recon3d.training.run import trained
 
