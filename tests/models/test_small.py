@@ -50,9 +50,9 @@ def told(batch: Batch, wrong: float = 0.0) -> Small:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("wrong", "right"), [(0.0, 1.0), (0.1, 0.75)])
+@pytest.mark.parametrize(("wrong", "right"), [(0.0, 1.0), (0.2, 0.6)])
 def test_true_places_give_the_true_cameras(wrong, right):
-    """All of them; three in four views where a tenth of the places are anywhere."""
+    """All of them; six in ten views where a fifth of the places are anywhere."""
     good = []
     for seed in range(6):
         batch = rendered(drawn([7, seed], 3, (224, 224), 0.0))

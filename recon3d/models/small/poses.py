@@ -17,8 +17,10 @@ from recon3d.models.attention import grid_positions
 from recon3d.models.pose_encoding import matrices_from_encoding
 from recon3d.models.small.network import Small, compared_with
 
-FEWEST, SHARE = 24, 0.5  # matches that agree with the matrix, and their share of all, without which it is not believed
-APART = 0.012  # of the focal length: how far a match may lie from its epipolar line
+# Set on 100 procedural scenes that are neither trained on nor in the held-out figures: AUC@30 from 19.9 to 26.8 % there, from
+# 22.8 to 23.0 % in those. Wider bounds lose: the places of the first weights are some ten pixels off.
+FEWEST, SHARE = 24, 0.2  # matches that agree with the matrix, and their share of all, without which it is not believed
+APART = 0.006  # of the focal length: how far a match may lie from its epipolar line
 TRIALS = 2000
 
 
