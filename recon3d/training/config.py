@@ -19,6 +19,17 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """Of the losses (small_losses.Losses)."""
+
+    camera: float = 5.0
+    depth: float = 1.0
+    match: float = 0.2
+    place: float = 3.0
+    visible: float = 0.1
+
+
+@dataclass(frozen=True)
 class Training:
     seed: int = 0
     steps: int = 10_000
@@ -30,11 +41,7 @@ class Training:
     clip: float = 1.0
     ema: float = 0.999
     bf16: bool = True
-    camera: float = 5.0  # weights of the losses
-    depth: float = 1.0
-    match: float = 0.2
-    place: float = 3.0
-    visible: float = 0.1
+    weights: Weights = field(default=Weights())
     save_minutes: float = 5.0  # between checkpoints
     validate_steps: int = 1500
     validation_scenes: int = 64

@@ -23,7 +23,7 @@ from recon3d.training import scenes
 from recon3d.training.checkpoint import FILE, State, resume, save
 from recon3d.training.config import Training
 from recon3d.training.logs import PREVIEW, Log, logger, preview
-from recon3d.training.small_losses import Losses, Weights, losses
+from recon3d.training.small_losses import Losses, losses
 from recon3d.training.validation import measured
 
 SPIKE = 10.0  # times the usual norm of gradients: such a step is left out
@@ -61,6 +61,8 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
         if rank == 0 and (last or time.monotonic() - saved > 60 * config.save_minutes):
             save(folder, state, config)
             saved = time.monotonic()
+    if ahead is not None:
+        ahead.pool.shutdown(cancel_futures=True)
     return state
 
 
@@ -110,8 +112,7 @@ def step(
         said = network(batch.images)
     found = losses(said, batch, config.network.patch)
     state.optimiser.zero_grad()
-    weights = Weights(config.camera, config.depth, config.match, config.place, config.visible)
-    found.total(weights).backward()
+    found.total(config.weights).backward()
     norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), config.clip))
     for group in state.optimiser.param_groups:
         group["lr"] = rate

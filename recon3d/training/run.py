@@ -63,5 +63,3 @@ def beginning(start: str, config: SmallConfig) -> dict[str, Tensor]:
 def write_weights(tensors: dict[str, Tensor], path: Path) -> None:
     with atomic_file(path) as temporary:
         save_file({name: x.half().contiguous().cpu() for name, x in tensors.items()}, temporary)
-
-

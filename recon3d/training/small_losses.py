@@ -14,20 +14,12 @@ from torch import Tensor
 
 from recon3d.data.batch import Batch
 from recon3d.models.small.network import Small, compared_with
+from recon3d.training.config import Weights
 from recon3d.training.losses import CONFIDENCE_REWARD, Truth, camera_loss, normalised, truth_encodings
 
 SCALES = 4  # of the gradient term: every pixel, every second, fourth, eighth
 NEAR = 0.1  # of the longest side: a place farther off is left to the cross-entropy of the matches
 AGREE = 0.03  # relative difference of depths of one surface in two views
-
-
-@dataclass(frozen=True)
-class Weights:
-    camera: float = 5.0
-    depth: float = 1.0
-    match: float = 0.2
-    place: float = 3.0
-    visible: float = 0.1
 
 
 @dataclass(frozen=True)

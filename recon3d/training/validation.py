@@ -1,4 +1,4 @@
-"""How good a geometry network is on procedural scenes that it was not trained on, beside answers that cost nothing."""
+"""How good a geometry network is on procedural scenes that it was not trained on."""
 
 from __future__ import annotations
 
@@ -35,21 +35,6 @@ def measured(network: nn.Module, batches: Iterable[Batch]) -> Figures:
         cameras, _ = matrices_from_encoding(said.encodings[0].cpu().double(), batch.size)
         worst.append(pair_errors(square(cameras), batch.camera_from_world[0]).worst)
         depths.append(abs_rel(said.depth[0].cpu(), batch.depth[0]))
-    return figures(worst, depths)
-
-
-def trivial(batches: Iterable[Batch]) -> Figures:
-    """All cameras where the first is, and every depth the scene's mean."""
-    worst, depths = [], []
-    for batch in batches:
-        known = batch.depth[0] > 0
-        same = torch.eye(4).repeat(batch.depth.shape[1], 1, 1)
-        worst.append(pair_errors(same, batch.camera_from_world[0]).worst)
-        depths.append(abs_rel(batch.depth[0][known].mean().expand_as(known), batch.depth[0]))
-    return figures(worst, depths)
-
-
-def figures(worst: list[Tensor], depths: list[float]) -> Figures:
     errors = torch.cat(worst)
     auc5, auc15, auc30 = (round(auc(errors, limit), 4) for limit in LIMITS)
     return Figures(auc5, auc15, auc30, round(sum(depths) / len(depths), 4))

@@ -49,11 +49,11 @@ from recon3d.rendering.render import render
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import geometry as colmap_geometry
 from recon3d.sfm.settings import Matching
+from recon3d.training.run import SHIPPED
 from recon3d.training.scenes import VALIDATION
 from recon3d.training.validation import abs_rel
 from tools.benchmarks.more_views import views_of
 
-KEY = "recon3d-small"
 SIZE = (224, 224)
 GAUSSIANS = 100_000
 Find = Callable[[Batch], Geometry | None]
@@ -207,15 +207,15 @@ def main() -> None:
     ask.add_argument("--scenes", type=int, default=200)
     ask.add_argument("--colmap", type=int, default=40, help="scenes that COLMAP gets too")
     options = ask.parse_args()
-    source = checkpoint(KEY, table()[KEY], options.weights, Progress())
+    source = checkpoint(SHIPPED, table()[SHIPPED], options.weights, Progress())
     trained = network(source, 0, None)
     assert isinstance(trained, SmallNetwork)
     if options.what == "photos":
         photos(options.folder, trained, (3, 4, 6))
         return
-    untrained = network(Checkpoint(KEY, table()[KEY], None, source.config), 0, None)
+    untrained = network(Checkpoint(SHIPPED, table()[SHIPPED], None, source.config), 0, None)
     assert isinstance(untrained, SmallNetwork)
-    methods = {"one camera, mean depth": identity, "untrained": by(untrained), KEY: by(trained), "COLMAP": colmap}
+    methods = {"one camera, mean depth": identity, "untrained": by(untrained), SHIPPED: by(trained), "COLMAP": colmap}
     procedural(options.scenes, options.colmap, methods)
 
 
