@@ -6,6 +6,7 @@ is the angle of R_ij(estimated)^T R_ij(reference); the translation error is the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +17,8 @@ from recon3d.core.rotations import rotation_angle
 from recon3d.core.shapes import check_shapes
 
 UNREGISTERED = 180.0  # degrees, of every pair with a view that has no estimated camera
+LIMITS = (5, 15, 30)  # degrees, of RRA, RTA and VGGT's AUC
+EXACT_LIMITS = (5, 10, 20)  # degrees, of SuperGlue's AUC: ScanNet-1500, NoPoSplat
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,51 @@ def auc_exact(errors: Annotated[Tensor, "E"], limit: float) -> float:
     at = torch.cat([zero, ordered, torch.full_like(zero, limit)])
     recall = torch.arange(len(ordered) + 1, dtype=torch.float64) / len(errors)
     return float(torch.trapezoid(torch.cat([recall, recall[-1:]]), at)) / limit
+
+
+@dataclass(frozen=True)
+class PoseFigures:
+    """Shares of pairs, 0 to 1, by limit in degrees."""
+
+    rra: dict[int, float]  # rotation errors below the limit (PoseDiffusion, Wang et al. 2023)
+    rta: dict[int, float]  # translation errors below it; the sign counts
+    rta_sign_free: dict[int, float]
+    auc: dict[int, float]  # of the larger of both errors, by `auc` (VGGT)
+    auc_sign_free: dict[int, float]
+    auc_exact_sign_free: dict[int, float]  # by `auc_exact` (SuperGlue); at EXACT_LIMITS
+
+
+@dataclass(frozen=True)
+class PoseFiguresOfScenes:
+    """The same figures by two ways to average; they differ where scenes differ in their number of views."""
+
+    over_pairs: PoseFigures  # every pair of every scene counts the same
+    over_scenes: PoseFigures  # every scene counts the same: the mean of its figures
+
+
+def pose_figures(errors: PairErrors) -> PoseFigures:
+    """RRA, RTA and AUC of pairs of views; which is which stands at the fields. Raises ValueError where there is no pair."""
+    if not len(errors.rotation):
+        raise ValueError("pose errors are of pairs: a scene needs two views")
+    return PoseFigures(
+        rra={limit: accuracy(errors.rotation, limit) for limit in LIMITS},
+        rta={limit: accuracy(errors.translation, limit) for limit in LIMITS},
+        rta_sign_free={limit: accuracy(errors.translation_sign_free, limit) for limit in LIMITS},
+        auc={limit: auc(errors.worst, limit) for limit in LIMITS},
+        auc_sign_free={limit: auc(errors.worst_sign_free, limit) for limit in LIMITS},
+        auc_exact_sign_free={limit: auc_exact(errors.worst_sign_free, limit) for limit in EXACT_LIMITS},
+    )
+
+
+def pose_figures_of_scenes(scenes: Sequence[PairErrors]) -> PoseFiguresOfScenes:
+    """Figures of all pairs of all scenes, and the mean of the figures of each. Raises ValueError where a scene has no pair."""
+    each = [pose_figures(errors) for errors in scenes]
+    pairs = PairErrors(*(torch.cat([getattr(s, name) for s in scenes]) for name in ("rotation", "translation")))
+    means = {
+        name: {limit: sum(getattr(figures, name)[limit] for figures in each) / len(each) for limit in values}
+        for name, values in vars(each[0]).items()
+    }
+    return PoseFiguresOfScenes(pose_figures(pairs), PoseFigures(**means))
 
 
 def _relative(

@@ -1,8 +1,6 @@
 """Pose errors against golden cases, closed forms and evo."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,44 +9,18 @@ import torch
 from recon3d.core.rotations import rotation_from_vector
 from recon3d.core.similarity import Similarity
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
-from recon3d.metrics.poses import accuracy, auc, auc_exact, pair_errors
-from tests.shared_folder import SHARED
-
-CASES = sorted((SHARED / "protocol/metrics/cases").glob("poses_*"))
+from recon3d.metrics.poses import PairErrors, auc, auc_exact, pair_errors, pose_figures, pose_figures_of_scenes
+from tests.metrics.golden import check, golden_cases, tensors
 
 
-def safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """The float64 and uint8 tensors of a safetensors file: a length, a JSON header, raw bytes."""
-    content = path.read_bytes()
-    start = 8 + int.from_bytes(content[:8], "little")
-    tensors = {}
-    for name, entry in json.loads(content[8:start]).items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            kind = {"F64": np.float64, "U8": np.uint8}[entry["dtype"]]
-            values = np.frombuffer(content[start + begin : start + end], kind).reshape(entry["shape"])
-            tensors[name] = torch.from_numpy(values.copy())
-    return tensors
-
-
-@pytest.mark.skipif(not CASES, reason="needs ../shared/protocol/metrics, which is not here")
-@pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
+@golden_cases("poses")
 def test_pose_errors_are_those_of_the_golden_case(case):
-    gates = json.loads((case / "case.json").read_text())["gates"]
-    golden = safetensors(case / "tensors.safetensors")
+    golden = tensors(case)
     errors = pair_errors(golden["in.prediction"], golden["in.truth"], golden["in.registered"])
-    found = {"out.rotation_error": errors.rotation, "out.translation_error": errors.translation}
-    for limit in (5, 15, 30):
-        found[f"out.rra_{limit}"] = accuracy(errors.rotation, limit)
-        found[f"out.rta_{limit}"] = accuracy(errors.translation, limit)
-        found[f"out.auc_{limit}"] = auc(errors.worst, limit)
-        found[f"out.auc_sign_free_{limit}"] = auc(errors.worst_sign_free, limit)
-    for limit in (5, 10, 20):
-        found[f"out.auc_exact_{limit}"] = auc_exact(errors.worst_sign_free, limit)
-    assert set(gates) <= set(found)
-    for name, gate in gates.items():
-        off = (torch.as_tensor(found[name], dtype=torch.float64).reshape(-1) - golden[name]).abs().max()
-        assert off <= gate["atol"], name
+    figures = pose_figures(errors)
+    names = {"rra": "rra", "rta": "rta", "auc": "auc", "auc_sign_free": "auc_sign_free", "auc_exact_sign_free": "auc_exact"}
+    shares = {f"{names[f]}_{limit}": v for f in names for limit, v in getattr(figures, f).items()}
+    check(case, {"rotation_error": errors.rotation, "translation_error": errors.translation, **shares})
 
 
 def test_a_moved_turned_and_scaled_world_has_no_pose_error():
@@ -97,6 +69,32 @@ def test_pairs_of_an_unregistered_view_fail_whatever_its_matrix_holds():
 def test_exact_auc_of_one_error_is_the_area_of_a_ramp_and_a_step():
     assert auc_exact(torch.tensor([2.0]), 10) == pytest.approx((0.5 * 2 * 1 + 8) / 10)
     assert auc_exact(torch.tensor([50.0]), 10) == 0
+
+
+def errors_of(*degrees: float) -> PairErrors:
+    """Pairs that err by the same angle in rotation and translation."""
+    return PairErrors(torch.tensor(degrees), torch.tensor(degrees))
+
+
+def test_the_mean_over_scenes_weighs_scenes_and_not_their_pairs():
+    """One pair at 2 degrees, three at 20: at 15, a quarter of all pairs and the mean of 1 and 0."""
+    figures = pose_figures_of_scenes([errors_of(2), errors_of(20, 20, 20)])
+    assert (figures.over_pairs.rra[15], figures.over_scenes.rra[15]) == (0.25, 0.5)
+    assert (figures.over_pairs.rta[30], figures.over_scenes.rta[30]) == (1, 1)
+    # An error e counts at the whole degrees above it: (30 - e) / 30 of them.
+    assert figures.over_pairs.auc[30] == pytest.approx((28 + 3 * 10) / 4 / 30)
+    assert figures.over_scenes.auc[30] == pytest.approx((28 + 10) / 2 / 30)
+
+
+def test_figures_without_sign_forgive_a_mirrored_translation_only():
+    figures = pose_figures(PairErrors(torch.tensor([1.0, 1.0]), torch.tensor([179.5, 1.5])))
+    assert (figures.rta[5], figures.rta_sign_free[5]) == (0.5, 1)
+    assert (figures.auc[5], figures.auc_sign_free[5]) == pytest.approx((4 / 10, 4 / 5))
+
+
+def test_a_scene_without_a_pair_is_refused():
+    with pytest.raises(ValueError, match="two views"):
+        pose_figures_of_scenes([errors_of(2), errors_of()])
 
 
 def test_rotation_errors_are_those_of_evo():
