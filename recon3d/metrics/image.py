@@ -60,13 +60,16 @@ def has_kernels(device: str) -> bool:
     return device == "cpu" or (device == "cuda" and importlib.util.find_spec("triton") is not None)
 
 
-def plain_ssim_map(a: Tensor, b: Tensor) -> Tensor:
-    """`ssim_map` in plain torch, on any device in any precision."""
+def plain_ssim_map(a: Tensor, b: Tensor, covariance_scale: float = 1.0) -> Tensor:
+    """`ssim_map` in plain torch, on any device in any precision.
+
+    Variances and the covariance are multiplied by `covariance_scale`: those of the paper, or a sample's, N / (N - 1).
+    """
     from recon3d.metrics.ssim_kernels import C1, C2
 
     mean_a, mean_b = windowed(a), windowed(b)
-    covariance = windowed(a * b) - mean_a * mean_b
-    variances = windowed(a * a) - mean_a**2 + windowed(b * b) - mean_b**2
+    covariance = covariance_scale * (windowed(a * b) - mean_a * mean_b)
+    variances = covariance_scale * (windowed(a * a) - mean_a**2 + windowed(b * b) - mean_b**2)
     light = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
     return light * (2 * covariance + C2) / (variances + C2)
 
