@@ -62,8 +62,11 @@ class Quality:
 
 LINGBOT_LICENCE = "Apache-2.0 by the README of its code; its page on the hub states none"
 
-# `auto` is the first row whose why_not() is None and whose licence allows commercial use (--allow-noncommercial: any).
-# The rows of networks stand after COLMAP, which needs no weights, so auto never loads them by itself.
+# `auto` is the first row whose why_not() is None and whose licence allows commercial use (--allow-noncommercial: any): COLMAP,
+# whose cameras are right to half a degree where they pass their test (docs/few_photos.md). Where none does, the cameras of the
+# first network of GUESSING whose weights are here are pulled into place by COLMAP's matches, and must pass the same test.
+# The network's depth is left out: that of recon3d-small is worse than stereo's (recon3d/checkpoints/recon3d-small.md).
+GUESSING = ("da3-base", "da3-small", "recon3d-small")
 GEOMETRY = {
     "colmap": Row(
         "recon3d.pipeline.sources:colmap",

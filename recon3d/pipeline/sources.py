@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,13 @@ from recon3d.models.meta import on_meta
 from recon3d.models.pictures import Answer
 from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, WorkFolder, pack_mapping, unpack_mapping
-from recon3d.pipeline.choices import GEOMETRY
+from recon3d.pipeline.choices import GEOMETRY, GUESSING
 from recon3d.pipeline.plan import NetworkPlan, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
 from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport
 from recon3d.progress import Progress
 from recon3d.reconstruction.network_views import in_photos
+from recon3d.sfm.attempts import Guess
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled, geometry, mapping_of_model
 
@@ -63,17 +65,32 @@ def sourced(views: Views, asked: Asked) -> Sourced:
 
 
 def colmap(views: Views, asked: Asked) -> Sourced:
-    """Structure from motion on the full-size photos; finished once, it is kept in the work folder."""
+    """Structure from motion on the full-size photos; finished once, it is kept in the work folder. `auto` asks a network for
+    cameras where it gives none."""
+    guess = partial(guessed, views, asked) if asked.request.geometry == "auto" else None
+
     def find() -> Mapping:
         # Apple's GPU is left out: exact products of whole numbers are proved for CUDA and CPUs.
         device = "cuda" if network_device(asked.request.device) == "cuda" else "cpu"
         return geometry(
             views, matching=asked.chosen.matching, device=device,
             seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress,
+            guess=guess,
         )  # fmt: skip
 
     found = find() if asked.work is None else asked.work.kept("geometry", find, pack_mapping, unpack_mapping)
     return of_mapping(views, found, asked)
+
+
+def guessed(views: Views, asked: Asked) -> Guess:
+    """A network's cameras: of the best one whose weights are here and free for any use; else of the one that is shipped."""
+    rows = table()
+    key = next(name for name in GUESSING if checkpoints.cached(rows[name]) is not None)
+    source = checkpoints.checkpoint(key, rows[key], None, asked.progress)
+    answer, _ = answered(source, [read_photo(s)[0] for s in views.sources], asked)
+    K = torch.linalg.inv(answer.network_from_photo) @ answer.geometry.cameras.K
+    focals = K[:, [0, 1], [0, 1]].mean(1) / views.photo_sizes.max(1).values
+    return Guess(key, answer.geometry.cameras.camera_from_world.numpy(), focals.numpy())
 
 
 def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:

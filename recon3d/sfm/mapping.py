@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from recon3d.core.shapes import check_shapes
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.progress import Progress
-from recon3d.sfm.attempts import Attempt, attempt
+from recon3d.sfm.attempts import Attempt, Guess, attempt, attempt_from, of_guess
 from recon3d.sfm.features import Pictures
 from recon3d.sfm.given_cameras import register_to_given
 from recon3d.sfm.matching import REMEDY, Matcher, without_overlap
@@ -38,7 +38,7 @@ class Mapping:
     track_view: Annotated[Tensor, "M"]  # int64, index into `registered`
     track_point: Annotated[Tensor, "M"]  # int64, index into `points`
     track_xy: Annotated[Tensor, "M 2"]  # float64, pixels of the full-size photo as taken (distorted)
-    settings: str  # "default", "relaxed", "global", "few views" or "known cameras"
+    settings: str  # "default", "relaxed", "global", "few views", "known cameras", or who guessed cameras
     why: str  # one line: why these settings
     repeatable: bool  # the same input and seed give the same bits
     acceptance: dict[str, Any] = field(default_factory=dict)  # what the acceptance test measured, with its limits
@@ -58,12 +58,14 @@ def geometry(
     sequence: bool = False,
     matching: Matching = DEFAULT.matching,
     device: str = "cpu",
+    guess: Callable[[], Guess] | None = None,
 ) -> Mapping:
     """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features, which
     are found and matched as `matching` says; descriptors are compared on `device`.
 
     Given poses and lenses are held exactly, and the other views are registered to them; without any, settings are tried
-    in turn until one registers enough. A `sequence` is matched in its order. With a seed everything runs on one thread
+    in turn until one registers enough; where none gives cameras that are believed, those of `guess` are pulled into place by
+    the matches, and must pass the same test. A `sequence` is matched in its order. With a seed everything runs on one thread
     and repeats bit for bit (COLMAP's sums depend on the number of threads).
     Raises InputError at `where` when there is nothing to match, no overlap, or no model that can be believed.
     """
@@ -82,6 +84,8 @@ def geometry(
             found = mapping_of(model, views, "known cameras", "cameras were given", seed is not None)
             return replace(found, disagreement=disagreement)
         tried = try_in_turn(matched, views, attempts(matching), threads, seed or 0, progress)
+        if guess is not None and all(a.model is None for a in tried):
+            tried.append(try_guess(matched, views, guess, tried[-1].settings, threads, seed or 0, progress))
     chosen = max((a for a in tried if a.model is not None), key=views_then_agreement, default=None)
     if chosen is None or chosen.model is None or chosen.measured is None:
         reasons = [f"with {a.settings.name} settings {a.refused}" for a in tried]
@@ -111,6 +115,20 @@ def try_in_turn(
         if tried[-1].model is not None and len(tried[-1].model.views) >= ENOUGH * len(views):
             break
     return tried
+
+
+def try_guess(
+    matched: Matcher, views: Views, guess: Callable[[], Guess], settings: Settings, threads: int, seed: int, progress: Progress
+) -> Attempt:
+    """From cameras that do not come from matches, on the matches of the settings that were tried last."""
+    database = matched(settings.matching)
+    found = guess()
+    settings = of_guess(found, settings)
+    apart = without_overlap(database, len(matched.pairs))
+    if apart:
+        return Attempt(settings, None, None, f"{apart}, so that nothing tests its cameras")
+    progress.note(f"no settings of COLMAP gave cameras that can be believed: trying those of {found.source}")
+    return attempt_from(database, views, found, settings, threads, seed, progress)
 
 
 def views_then_agreement(tried: Attempt) -> tuple[int, float]:

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from recon3d.core.synthetic import Synthetic
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
-from recon3d.sfm.attempts import attempt
+from recon3d.sfm.attempts import Guess, attempt, attempt_from
 from recon3d.sfm.features import cameras_of
 from recon3d.sfm.models import poses_of, starting_at
 from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, GLOBAL, RELAXED
@@ -81,3 +83,32 @@ def test_poses_of_a_model_are_named_by_view(tmp_path):
 
 def test_few_view_settings_differ_from_relaxed_ones_in_their_features_alone():
     assert replace(FEW_VIEWS, name=RELAXED.name, about=RELAXED.about, matching=RELAXED.matching, views_up_to=12) == RELAXED
+
+
+def disturbed(truth, degrees: float, seed: int) -> Guess:
+    """The true cameras, each turned by about so much and moved by as much as that is at their distance from each other."""
+    chance = np.random.default_rng(seed)
+    cameras = truth.cameras.camera_from_world.numpy().copy()
+    centers = truth.cameras.centers_in_world.numpy()
+    apart = np.linalg.norm(centers - centers.mean(0), axis=1).mean()
+    size = np.radians(degrees) / np.sqrt(3)
+    for camera, center in zip(cameras, centers, strict=True):
+        camera[:3, :3] = Rotation.from_rotvec(size * chance.normal(size=3)).as_matrix() @ camera[:3, :3]
+        camera[:3, 3] = -camera[:3, :3] @ (center + apart * size * chance.normal(size=3))
+    focal = float(truth.cameras.K[0, 0, 0]) / max(truth.cameras.size(0))
+    return Guess("someone", cameras, np.full(len(cameras), 1.05 * focal))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_guessed_cameras_six_degrees_off_are_pulled_into_place(tmp_path, seed):
+    database, views, truth = synthetic_scene(tmp_path, replace(SCENE, views=4, seed=seed, outliers=0.02), lens_known=False)
+    found = attempt_from(database, views, disturbed(truth, 6.0, seed), RELAXED, 1, 0, Progress())
+    assert found.refused is None and found.model is not None and found.model.views == (0, 1, 2, 3)
+    errors = pair_errors(torch.from_numpy(found.model.camera_from_world), truth.cameras.camera_from_world)
+    assert float(errors.worst.max()) < 0.5
+
+
+def test_guessed_cameras_that_random_matches_are_pulled_to_are_not_believed(tmp_path):
+    database, views, truth = synthetic_scene(tmp_path, Synthetic(views=3, points=80, outliers=1.0), lens_known=False)
+    found = attempt_from(database, views, disturbed(truth, 1.0, 0), RELAXED, 1, 0, Progress())
+    assert found.model is None and found.refused
