@@ -16,6 +16,7 @@ from recon3d.progress import Progress
 from recon3d.sfm.acceptance import Measured, measure, refusal, unbelieved_views
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back
+from recon3d.sfm.matching import read_matches
 from recon3d.sfm.models import (
     Model,
     global_models,
@@ -28,7 +29,7 @@ from recon3d.sfm.models import (
     with_lenses,
     write_lenses,
 )
-from recon3d.sfm.settings import RELAXED, Settings
+from recon3d.sfm.settings import MIN_MATCHES, RELAXED, Settings
 
 # Bounds within which matches pull guessed cameras into place, one after the other: pixels to a projection, degrees to a ray.
 # Five synthetic views with a focal length 5 % off: from cameras 6 degrees wrong all of three seeds end within 0.1 degrees, from
@@ -90,7 +91,10 @@ def attempt_from(
     options = pipeline_options(cameras, settings, threads, seed)
     cameras = tuple(guessed_focal(camera, guess) for camera in cameras)
     write_lenses(reduced, cameras)
-    poses, folder, model = dict(enumerate(guess.camera_from_world)), database.with_suffix(".guessed"), None
+    poses = {view: guess.camera_from_world[view] for view in matched_views(reduced)}
+    folder, model = database.with_suffix(".guessed"), None
+    if not poses:
+        return Attempt(settings, None, None, "too few matches are left to test its cameras by others")
     for pixels, degrees in PULLED:
         options.mapper.filter_max_reproj_error = pixels
         options.triangulation.merge_max_reproj_error = options.triangulation.complete_max_reproj_error = pixels
@@ -109,6 +113,12 @@ def attempt_from(
     if refused is None:
         model = completed(database, views, cameras, model, held, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
+
+
+def matched_views(database: Path) -> list[int]:
+    """Views that overlap with another one: COLMAP's mapper knows no others."""
+    pairs = [p for p in read_matches(database) if len(p.verified) >= MIN_MATCHES]
+    return sorted({view for p in pairs for view in (p.first, p.second)})
 
 
 def of_guess(guess: Guess, settings: Settings) -> Settings:

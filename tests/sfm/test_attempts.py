@@ -11,8 +11,9 @@ from recon3d.core.synthetic import Synthetic
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
 from recon3d.sfm.attempts import Guess, attempt, attempt_from
-from recon3d.sfm.features import cameras_of
+from recon3d.sfm.features import cameras_of, image_id
 from recon3d.sfm.models import poses_of, starting_at
+from recon3d.sfm.pycolmap import colmap
 from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, GLOBAL, RELAXED
 from tests.sfm.synthetic_matches import SCENE, synthetic_scene
 
@@ -112,3 +113,14 @@ def test_guessed_cameras_that_random_matches_are_pulled_to_are_not_believed(tmp_
     database, views, truth = synthetic_scene(tmp_path, Synthetic(views=3, points=80, outliers=1.0), lens_known=False)
     found = attempt_from(database, views, disturbed(truth, 1.0, 0), RELAXED, 1, 0, Progress())
     assert found.model is None and found.refused
+
+
+def test_a_guess_for_a_view_without_matches_is_left_out(tmp_path):
+    """COLMAP's mapper knows no view that overlaps with none."""
+    database, views, truth = synthetic_scene(tmp_path, replace(SCENE, views=4), lens_known=False)
+    file = colmap.Database.open(database)
+    for other in (0, 1, 2):
+        file.delete_inlier_matches(image_id(other), image_id(3))
+    file.close()
+    found = attempt_from(database, views, disturbed(truth, 2.0, 0), RELAXED, 1, 0, Progress())
+    assert found.refused is None and found.model is not None and found.model.views == (0, 1, 2)
