@@ -56,7 +56,7 @@ def scenes(folder: Path, wanted: Container[str] | None = None) -> Iterator[Posed
             if wanted is not None and name not in wanted:
                 continue
             if isinstance(scene, PosedScene) and (name in found or index.get(name, file) != file):
-                yield Skipped(name, f"it is in {file} a second time: that copy is passed over")
+                yield Skipped(f"{file}: {name}", "a second copy of the scene, which is passed over")
                 continue
             found.add(name)
             yield scene

@@ -64,23 +64,26 @@ class DataSet:
 
 
 def opened(root: Path, split: str = "test") -> DataSet:
-    """What lies at `root`, or at its folder named `split`. Raises InputError where it is nothing that is read."""
+    """What lies at `root`, or in its folder named `split`. Raises InputError where it is nothing that is read."""
     check_exists(root, REMEDY)
     if not root.is_dir():
         raise InputError(root, "it is a file, not the folder of a data set", REMEDY)
-    for place in (root, root / split):
-        if place.is_dir() and (kind := next((name for name, kind in KINDS.items() if kind.is_here(place)), None)):
-            return DataSet(kind, place)
-    raise InputError(root, "no data set lies here", REMEDY)
+    found = _at(root / split) or _at(root)
+    if found is None:
+        raise InputError(root, "no data set lies here", REMEDY)
+    return found
 
 
 def all_splits(root: Path) -> dict[str, DataSet]:
-    """What lies at `root`, by the name of its split; "" where it has none."""
-    if root.is_dir() and not chunks.is_chunk_folder(root):
-        found = [s for s in SPLITS if (root / s).is_dir() and chunks.is_chunk_folder(root / s)]
-        if found:
-            return {split: DataSet("chunks", root / split) for split in found}
-    return {"": opened(root)}
+    """What lies at `root`, by the names of its splits; "" where it has none. Raises InputError as `opened` does."""
+    splits = {split: found for split in SPLITS if (found := _at(root / split)) is not None}
+    return splits or {"": opened(root)}
+
+
+def _at(place: Path) -> DataSet | None:
+    if not place.is_dir():
+        return None
+    return next((DataSet(name, place) for name, kind in KINDS.items() if kind.is_here(place)), None)
 
 
 def chosen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def why_not(scene: PosedScene, choice: Choice, rules: Rules) -> str | None:
     return None
 
 
-def wrong_camera(cameras: Cameras, frames: tuple[int, ...]) -> str | None:
+def wrong_camera(cameras: Cameras, frames: Sequence[int]) -> str | None:
     """What is wrong with the first of these cameras that is none, or None."""
     for i in frames:
         try:
