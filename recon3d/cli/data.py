@@ -19,8 +19,8 @@ HELP = """usage: recon3d data ACTION ...
 
 Data sets that evaluations use: chunks of RealEstate10K, ACID and DL3DV, scene folders of DL3DV, folders with cameras.
 
-  check ROOT            what is there, what is missing or damaged, and how to get it
-  convert SOURCE DEST   folders to chunks, or chunks to folders; pictures stay byte for byte
+  check ROOT                                what is there, missing or damaged, and how to get it
+  convert SOURCE DEST --to chunks|folders   the same in another form; pictures stay byte for byte
 
 recon3d data ACTION --help tells about one of them."""
 SHOWN = 3  # problems of a scene that are printed; --json has all

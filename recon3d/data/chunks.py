@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ SIGNATURES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 AGAIN = "Download the chunk again"
 # What torch and its unpickler raise for a file that is cut, forged or something else.
 UNREADABLE = (
-    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError,
-    AssertionError, MemoryError, zipfile.BadZipFile,
+    RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError, AssertionError, MemoryError,
+    zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -86,7 +86,8 @@ def _of_chunk(folder: Path, file: str, names: Sequence[str]) -> Iterator[PosedSc
         scene = scene_of(entry, f"{file}[{i}]")
         held.add(scene.name if isinstance(scene, PosedScene) else scene.scene)
         yield scene
-    yield from (Skipped(name, f"index.json places it in {file}, which does not hold it") for name in names if name not in held)
+    missing = f"index.json places it in {file}, which does not hold it"
+    yield from (Skipped(name, missing) for name in names if name not in held)
 
 
 def read_chunk(path: Path) -> list[Any]:
@@ -95,11 +96,14 @@ def read_chunk(path: Path) -> list[Any]:
         size = path.stat().st_size
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
-            if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or sum(p.file_size for p in parts) > size:
-                raise InputError(path, "it declares more than it holds", AGAIN)
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if packed or sum(part.file_size for part in parts) > size:
+            raise InputError(path, "it declares more than it holds", AGAIN)
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError as error:
         raise InputError(path, "index.json names it, but there is no such file", AGAIN) from error
+    except pickle.UnpicklingError as error:  # torch's own text is a page on how to run what the file holds
+        raise InputError(path, "it holds more than tensors and values, and nothing in it was run", AGAIN) from error
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(path, f"it is no whole chunk of tensors ({reason})", AGAIN) from error
@@ -152,7 +156,7 @@ def _fields(entry: dict[str, Any], key: str) -> tuple[Annotated[Tensor, "N 18"],
     return values, images, timestamps.tolist()
 
 
-def _is_plain(x: Any, dtype: torch.dtype, axes: int) -> bool:
+def _is_plain(x: Any, dtype: torch.dtype, axes: int) -> TypeGuard[Tensor]:
     """A dense tensor whose elements lie one after the other: it holds no more of them than its file has bytes."""
     return (
         type(x) is torch.Tensor and x.dtype == dtype and x.ndim == axes and x.layout == torch.strided

@@ -34,14 +34,13 @@ def convert(source: Path, target: Path, form: Form, overwrite: bool, progress: P
             usable = _usable(data.scenes(), form, skipped)
             WRITERS[form](_counted(usable, counts, progress), folder, split)
         if not counts["scenes"]:
-            what = f"none of its scenes can be converted; {skipped[0].scene}: {skipped[0].reason}" if skipped else "no scenes"
+            first = f"; {skipped[0].scene}: {skipped[0].reason}" if skipped else ""
+            what = f"it has no scene that can be converted{first}"
             raise InputError(source, what, "recon3d data check tells what is wrong with it")
     return {**counts, "skipped": [{"scene": s.scene, "reason": s.reason} for s in skipped]}
 
 
-def _usable(
-    scenes: Iterable[PosedScene | Skipped], form: Form, skipped: list[Skipped]
-) -> Iterator[PosedScene]:
+def _usable(scenes: Iterable[PosedScene | Skipped], form: Form, skipped: list[Skipped]) -> Iterator[PosedScene]:
     """Whole scenes with a name of their own; why others are none goes into `skipped`."""
     names: set[str] = set()
     for scene in scenes:

@@ -97,6 +97,9 @@ def chosen(
     for scene in found.scenes(frozenset(waiting), size):
         name = scene.name if isinstance(scene, PosedScene) else scene.scene
         for choice in waiting.pop(name, ()):
-            reason = scene.reason if isinstance(scene, Skipped) else why_not(scene, choice, rules)
-            yield Skipped(name, reason) if reason or isinstance(scene, Skipped) else (scene, choice)
+            if isinstance(scene, Skipped):
+                yield scene
+            else:
+                reason = why_not(scene, choice, rules)
+                yield (scene, choice) if reason is None else Skipped(name, reason)
     yield from (Skipped(name, "it is not in the data set") for name, choices in waiting.items() for _ in choices)

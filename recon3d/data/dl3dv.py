@@ -89,8 +89,7 @@ def _pictures(place: Path, cameras: tuple[KnownCamera, ...], size: tuple[int, in
     if not whole:
         missing = next(name for name in names if not (folders[0] / name).is_file()) if folders else names[0]
         raise InputError(place / "transforms.json", f"it names {missing}, which is not there", REMEDY)
-    for folder in whole:
-        height, width = read_header(folder / names[0]).stored_size
-        if height >= size[0] and width >= size[1]:
-            break
+    sizes = [read_header(folder / names[0]).stored_size for folder in whole]
+    covering = (f for f, (height, width) in zip(whole, sizes, strict=True) if height >= size[0] and width >= size[1])
+    folder = next(covering, whole[-1])
     return [folder / name for name in names]

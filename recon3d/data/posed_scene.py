@@ -137,7 +137,10 @@ def scene_folders(root: Path, is_scene: Callable[[Path], bool], depth: int = DEE
     if is_scene(root):
         yield root
     elif depth:
-        with os.scandir(root) as found:
-            inner = sorted(entry.path for entry in found if entry.is_dir() and not entry.name.startswith("."))
+        try:
+            with os.scandir(root) as found:
+                inner = sorted(entry.path for entry in found if entry.is_dir() and not entry.name.startswith("."))
+        except OSError as error:
+            raise InputError(root, f"it cannot be read ({error.strerror})", "Check its permissions") from error
         for folder in inner:
             yield from scene_folders(Path(folder), is_scene, depth - 1)

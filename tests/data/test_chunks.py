@@ -115,7 +115,6 @@ def packed(path) -> None:
         archive.writestr("x/data.pkl", b"\0" * 10_000_000)
 
 
-
 DAMAGE = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-3000]),
     "empty": lambda path: path.write_bytes(b""),
@@ -136,6 +135,7 @@ def test_a_bad_chunk_costs_its_scenes_and_no_others(tmp_path, damage):
     good, skipped = sorted_out(scenes(folder))
     assert set(good) == {"b"} and set(skipped) == {"a"}
     assert skipped["a"].startswith("000000.torch: ") and "\n" not in skipped["a"]
+    assert (damage == "code") == ("nothing in it was run" in skipped["a"])
 
 
 def test_a_chunk_is_refused_by_one_line_that_names_it(tmp_path):
