@@ -10,7 +10,7 @@ from recon3d.data.dataset import KINDS, DataSet, all_splits
 from recon3d.data.posed_scene import PosedScene, decoded, place, refuse_other_size
 from recon3d.data.rules import wrong_camera
 from recon3d.errors import InputError
-from recon3d.io.photos import Source, encoded_size, read_header
+from recon3d.io.photos import Source, encoded_header, read_header
 from recon3d.progress import Progress
 
 TAIL = 64  # bytes at the end of a file in which its format's last mark is looked for: some writers pad
@@ -70,7 +70,7 @@ def _picture_problem(scene: PosedScene, i: int) -> str | None:
             header = read_header(picture.path)
             refuse_other_size(scene, i, header.stored_size if picture.as_stored else header.size)
         else:
-            refuse_other_size(scene, i, encoded_size(picture.numpy().tobytes(), place(scene, i)))
+            refuse_other_size(scene, i, encoded_header(picture.numpy().tobytes(), place(scene, i)).stored_size)
         return None if _is_whole(*_ends(picture)) else CUT
     except InputError as error:
         return error.what

@@ -21,7 +21,7 @@ from recon3d.core.cameras import Cameras
 from recon3d.data.posed_scene import PosedScene, Skipped, encoded
 from recon3d.errors import InputError
 from recon3d.io import json_input
-from recon3d.io.photos import encoded_size
+from recon3d.io.photos import encoded_header
 
 CHUNK_BYTES = 100_000_000  # of pictures, from which on a chunk is closed
 SCENE_NAME = re.compile(r"\w[\w.\- ]{0,199}", re.ASCII)  # becomes the name of a folder
@@ -103,7 +103,7 @@ def read_chunk(path: Path) -> list[Any]:
     except FileNotFoundError as error:
         raise InputError(path, "index.json names it, but there is no such file", AGAIN) from error
     except pickle.UnpicklingError as error:  # torch's own text is a page on how to run what the file holds
-        raise InputError(path, "it holds more than tensors and values, and nothing in it was run", AGAIN) from error
+        raise InputError(path, "it is damaged or holds more than tensors and values; nothing in it was run", AGAIN) from error
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise InputError(path, f"it is no whole chunk of tensors ({reason})", AGAIN) from error
@@ -123,7 +123,7 @@ def scene_of(entry: Any, where: str) -> PosedScene | Skipped:
         values, images, timestamps = _fields(entry, key)
         # All pictures of a scene have one size, else `decoded` and `data check` tell: opening each header here would take
         # most of the time of an evaluation, which uses a few frames of hundreds.
-        height, width = encoded_size(images[0].numpy().tobytes(), Path(key))
+        height, width = encoded_header(images[0].numpy().tobytes(), Path(key)).stored_size
     except InputError as error:
         return Skipped(key, error.what)
     url = entry.get("url")

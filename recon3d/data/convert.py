@@ -21,8 +21,8 @@ Form = Literal["chunks", "folders"]
 def convert(source: Path, target: Path, form: Form, overwrite: bool, progress: Progress) -> dict[str, Any]:
     """Write the whole scenes of `source` to the folder `target`, and tell which were left out: {"scenes", "views", "skipped"}.
 
-    Pictures that a lens bends are written anew, undistorted, as PNG. Chunks go to a folder for each split, "test" where the
-    source has none. Masks, and what a file of cameras holds besides cameras, are not taken along.
+    Pictures that a lens bends or a tag turns are written anew, undistorted and upright, as PNG. Chunks go to a folder for
+    each split, "test" where the source has none. Masks, and what a file of cameras holds besides cameras, are not taken along.
     """
     refuse_existing(target, overwrite)
     found = all_splits(source)

@@ -22,7 +22,7 @@ from recon3d.core.lens import Lens
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.covered import covered, plan
-from recon3d.io.photos import Source, read_encoded, read_photo
+from recon3d.io.photos import Source, encoded_header, read_encoded, read_photo
 from recon3d.io.undistortion import undistorted_pixels
 
 DEEPEST = 3  # folders between a root and its scenes at most, as in DL3DV-ALL-960P/1K/SCENE/nerfstudio
@@ -38,7 +38,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class PosedScene:
-    """N posed pictures in the order that frame numbers count."""
+    """N posed pictures in the order that frame numbers count. Masks are not used."""
 
     name: str
     cameras: Cameras  # of the pictures as `decoded` gives them: whole, without distortion
@@ -65,14 +65,16 @@ def decoded(scene: PosedScene, i: int) -> Annotated[np.ndarray, "H W 3"]:
 
 
 def encoded(scene: PosedScene, i: int) -> tuple[bytes, str]:
-    """Frame i as a file that `scene.cameras` belongs to, and its suffix: the bytes as stored, a PNG where those are bent."""
+    """Frame i as a file that `scene.cameras` belongs to, and its suffix: the bytes as stored, or a PNG where a lens bends
+    what they show or an orientation tag turns it, which some readers follow and others do not.
+    """
     picture = scene.pictures[i]
-    if scene.lenses[i] is not None:
-        file = io.BytesIO()
-        Image.fromarray(decoded(scene, i)).save(file, "PNG")
-        return file.getvalue(), ".png"
     content = picture.path.read_bytes() if isinstance(picture, Source) else picture.numpy().tobytes()
-    return content, Path(scene.names[i]).suffix
+    if scene.lenses[i] is None and encoded_header(content, place(scene, i)).exif.orientation == 1:
+        return content, Path(scene.names[i]).suffix
+    file = io.BytesIO()
+    Image.fromarray(decoded(scene, i)).save(file, "PNG")
+    return file.getvalue(), ".png"
 
 
 def place(scene: PosedScene, i: int) -> Path:

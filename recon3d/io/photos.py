@@ -68,10 +68,7 @@ class Source:
 
 def read_header(path: Path) -> Header:
     """Size, orientation and camera of a photo. Raises InputError where it is none, too large or too small."""
-    with _opened(path) as (image, exif):
-        width, height = image.size
-    upright = (width, height) if exif.orientation >= 5 else (height, width)
-    return Header(upright, (height, width), exif)
+    return _header(path, None)
 
 
 def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotated[np.ndarray, "H W"] | None]:
@@ -99,10 +96,16 @@ def read_encoded(content: bytes, where: Path) -> Annotated[np.ndarray, "H W 3"]:
         return np.asarray(image.convert("RGB"))
 
 
-def encoded_size(content: bytes, where: Path) -> tuple[int, int]:
-    """(height, width) of a photo that lies in another file, from its header. Raises InputError at `where`."""
-    with _opened(where, content) as (image, _):
-        return image.height, image.width
+def encoded_header(content: bytes, where: Path) -> Header:
+    """`read_header` of a photo that lies in another file. Raises InputError at `where`."""
+    return _header(where, content)
+
+
+def _header(path: Path, content: bytes | None) -> Header:
+    with _opened(path, content) as (image, exif):
+        width, height = image.size
+    upright = (width, height) if exif.orientation >= 5 else (height, width)
+    return Header(upright, (height, width), exif)
 
 
 def read_mask(path: Path, invert: bool) -> Annotated[np.ndarray, "H W"]:

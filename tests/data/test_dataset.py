@@ -1,17 +1,21 @@
 """Data sets: recognised, joined with lists of frames, checked, converted."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from recon3d.cli.main import outcome
+from recon3d.core.cameras import Cameras
 from recon3d.data.dataset import all_splits, chosen, opened
 from recon3d.data.frames import Choice, FrameList
 from recon3d.data.posed_scene import Skipped
 from recon3d.data.rules import RULES
 from recon3d.errors import InputError
+from recon3d.io.cameras_json import write_cameras
 from tests.data.made_scenes import chunk_folder, entry, jpeg
 from tests.data.test_scene_folders import write_dl3dv
 from tests.shared_folder import shared
@@ -137,6 +141,21 @@ def test_dl3dv_folders_become_chunks_whose_pictures_are_the_files(tmp_path, capf
     assert scene["timestamps"].tolist() == [2, 1, 3]
     assert scene["images"][0].numpy().tobytes() == (folder / "images_8" / "frame_00002.png").read_bytes()
     np.testing.assert_allclose(scene["cameras"][0, :4], [500 / 512, 510 / 384, 250 / 512, 190 / 384], rtol=1e-6)
+
+
+def test_a_photo_that_its_tag_turns_is_written_as_its_camera_sees_it(tmp_path):
+    """A 180 degrees tag: loaders of chunks do not follow it."""
+    pixels = np.random.default_rng(0).integers(0, 255, (36, 64, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    Image.fromarray(pixels[::-1, ::-1]).save(tmp_path / "set" / "images" / "a.png", exif=exif)
+    K, size = torch.tensor([[[50.0, 0, 32], [0, 50, 18], [0, 0, 1]]]).double(), torch.tensor([[36, 64]])
+    cameras = Cameras(torch.eye(4).double()[None], K, size, torch.zeros(1, dtype=torch.int64))
+    write_cameras(tmp_path / "set" / "cameras.json", ["a.png"], cameras)
+    assert outcome_of(["data", "convert", str(tmp_path / "set"), str(tmp_path / "made"), "--to", "chunks"]) == 0
+    (scene,) = torch.load(tmp_path / "made" / "test" / "000000.torch", weights_only=True)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(scene["images"][0].numpy().tobytes()))), pixels)
 
 
 def test_what_cannot_be_converted_is_one_line_and_nothing_is_written(tmp_path, capfd):
