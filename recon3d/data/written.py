@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +13,10 @@ from PIL import Image
 
 from recon3d.core.cameras import Cameras
 from recon3d.data.batch import Batch, rendered
+from recon3d.data.chunks import rows_of, write_chunks
 from recon3d.data.shots import drawn
 from recon3d.io.cameras_json import write_cameras
 from recon3d.io.transforms_json import write_transforms
-
-SCENES_IN_A_CHUNK = 64
 
 
 def scenes(count: int, views: int, size: tuple[int, int], seed: int, samples: int) -> Iterator[tuple[str, Batch]]:
@@ -42,41 +40,21 @@ def write_folders(found: Iterator[tuple[str, Batch]], folder: Path) -> None:
         write_transforms(scene / "transforms.json", [f"images/{n}" for n in names], cameras, ply_file_path=None)
 
 
-def write_chunks(found: Iterator[tuple[str, Batch]], folder: Path) -> None:
+def write_test_chunks(found: Iterator[tuple[str, Batch]], folder: Path) -> None:
     """test/NNNNNN.torch and test/index.json as pixelSplat's loaders read them; pictures are PNG. Depth has no place there."""
-    (folder / "test").mkdir(parents=True)
-    index: dict[str, str] = {}
-    held: list[dict] = []
-
-    def flush() -> None:
-        if held:
-            file = f"{len(set(index.values())):06d}.torch"
-            torch.save(held, folder / "test" / file)
-            index.update({scene["key"]: file for scene in held})
-            held.clear()
-
-    for name, batch in found:
-        held.append({
-            "key": name, "url": "", "timestamps": torch.arange(batch.images.shape[1]), "cameras": chunk_cameras(batch),
+    entries = (
+        {
+            "key": name, "url": "", "timestamps": torch.arange(batch.images.shape[1]), "cameras": rows_of(cameras_of(batch)),
             "images": [torch.from_numpy(np.frombuffer(png(batch, v), np.uint8).copy()) for v in range(batch.images.shape[1])],
-        })  # fmt: skip
-        if len(held) == SCENES_IN_A_CHUNK:
-            flush()
-    flush()
-    (folder / "test" / "index.json").write_text(json.dumps(index) + "\n")
+        }
+        for name, batch in found
+    )  # fmt: skip
+    write_chunks(entries, folder / "test")
 
 
 FORMATS: dict[str, Callable[[Iterator[tuple[str, Batch]], Path], None]] = {
-    "folders": write_folders, "chunks": write_chunks,
+    "folders": write_folders, "chunks": write_test_chunks,
 }  # fmt: skip
-
-
-def chunk_cameras(batch: Batch) -> Annotated[torch.Tensor, "V 18"]:
-    """fx, fy, cx, cy in shares of width and height, two zeros, camera_from_world row by row."""
-    height, width = batch.size
-    K = batch.K[0] / torch.tensor([width, height, 1.0])[:, None]
-    intrinsics = torch.stack([K[:, 0, 0], K[:, 1, 1], K[:, 0, 2], K[:, 1, 2]], 1)
-    return torch.cat([intrinsics, torch.zeros(len(K), 2), batch.camera_from_world[0, :, :3].flatten(1)], 1)
 
 
 def cameras_of(batch: Batch) -> Cameras:

@@ -44,8 +44,8 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class _Photo:
-    """A photo on its way to being a view."""
+class Photo:
+    """A photo on its way to being a view: not decoded yet."""
 
     name: str
     source: Source
@@ -97,7 +97,22 @@ def load_views(
     )  # fmt: skip
 
 
-def _posed(photos: list[_Photo]) -> list[KnownCamera]:
+def known_photos(found: Found) -> tuple[tuple[Photo, ...], dict[str, str]]:
+    """The photos of an input that brings cameras, and by name why the others that it lists cannot be read.
+
+    Photos without a camera are passed over. Raises InputError where none can be read.
+    """
+    listed, _ = _cameras_of(found)
+    unreadable: dict[str, str] = {}
+    photos = _with_headers(found, listed, unreadable, [])
+    names = {found.name(path) for path in found.pictures}
+    unreadable |= {name: "there is no such photo" for name in listed if name not in names}
+    ignores_tags = found.kind in ("colmap", "run")
+    fitted = tuple(_fitted(photo, ignores_tags, found.cameras) for photo in photos if photo.known is not None)
+    return fitted, {name: reason for name, reason in unreadable.items() if name in listed}
+
+
+def _posed(photos: list[Photo]) -> list[KnownCamera]:
     return [p.known for p in photos if p.known is not None and p.known.camera_from_world is not None]
 
 
@@ -148,7 +163,7 @@ def _no_match(where: Path, cameras: Sequence[KnownCamera], names: Sequence[str])
 
 def _with_headers(
     found: Found, listed: dict[str, KnownCamera], left_out: dict[str, str], errors: list[InputError]
-) -> list[_Photo]:
+) -> list[Photo]:
     """The photos whose headers can be read. What is left out, and why, goes into `left_out` and `errors`."""
     photos = []
     for path in found.pictures:
@@ -158,7 +173,7 @@ def _with_headers(
             continue
         try:
             name.encode()
-            photos.append(_Photo(name, Source(path), read_header(path), listed.get(name)))
+            photos.append(Photo(name, Source(path), read_header(path), listed.get(name)))
         except UnicodeEncodeError:
             errors.append(InputError(ascii(name), "its name is not UTF-8", "Rename it"))
             left_out[ascii(name)] = errors[-1].what
@@ -181,15 +196,15 @@ def _none_readable(found: Found, errors: list[InputError]) -> InputError:
     return InputError(found.root, what, "Give photos that open in an image viewer")
 
 
-def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) -> list[_Photo]:
+def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) -> list[Photo]:
     """The chosen frames of a video, named by their numbers."""
     clip = choose_frames(path, max_images, fps, lambda done, total: progress.advance(done, total, "frames"))
     digits = max(5, len(str(clip.total)))
     header = Header(clip.size, clip.size, Exif())
-    return [_Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
+    return [Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
 
 
-def _with_given(photos: list[_Photo], path: Path) -> tuple[list[_Photo], list[str]]:
+def _with_given(photos: list[Photo], path: Path) -> tuple[list[Photo], list[str]]:
     """The photos with the cameras of --cameras, and the names of those that have no photo."""
     given = read_given(path)
     by_photo = matched(given, [photo.name for photo in photos])
@@ -200,14 +215,14 @@ def _with_given(photos: list[_Photo], path: Path) -> tuple[list[_Photo], list[st
     return photos, [camera.name for camera in given if camera.name not in used]
 
 
-def _spread(photos: list[_Photo], max_images: int, found: Found, progress: Progress) -> list[_Photo]:
+def _spread(photos: list[Photo], max_images: int, found: Found, progress: Progress) -> list[Photo]:
     if len(photos) <= max_images:
         return photos
     progress.note(f"{found.root}: {max_images} of {len(photos)} photos are used, evenly spread (--max-images)")
     return [photos[i] for i in np.round(np.linspace(0, len(photos) - 1, max_images)).astype(int)]
 
 
-def _fitted(photo: _Photo, ignores_tags: bool, cameras: Path | None) -> _Photo:
+def _fitted(photo: Photo, ignores_tags: bool, cameras: Path | None) -> Photo:
     """The photo as its given lens saw it: upright, or as stored where the lens was found without the orientation tag.
 
     COLMAP ignores the tag, so a lens of `ignores_tags` is tried for the stored pixels first.
@@ -225,14 +240,14 @@ def _fitted(photo: _Photo, ignores_tags: bool, cameras: Path | None) -> _Photo:
     raise InputError(cameras or photo.source.path, what, "Give the cameras of these photos at this size")
 
 
-def _note_as_stored(photos: list[_Photo], progress: Progress) -> None:
+def _note_as_stored(photos: list[Photo], progress: Progress) -> None:
     turned = [photo.name for photo in photos if photo.source.as_stored]
     if turned:
         what = "are used as stored: their cameras were found without the orientation tags"
         progress.note(f"{len(turned)} photos ({turned[0]} first) {what}")
 
 
-def _refuse_round_pictures(photo: _Photo) -> None:
+def _refuse_round_pictures(photo: Photo) -> None:
     """Raise InputError for a panorama, and for a fisheye that no given lens explains."""
     lens = None if photo.known is None else photo.known.lens
     where = photo.source.path
@@ -244,7 +259,7 @@ def _refuse_round_pictures(photo: _Photo) -> None:
         raise InputError(where, "a fisheye photo whose lens is not known", "Give its lens with --cameras")
 
 
-def _with_masks(photos: list[_Photo], found: Found, given: Path | None, invert: bool) -> list[_Photo]:
+def _with_masks(photos: list[Photo], found: Found, given: Path | None, invert: bool) -> list[Photo]:
     """The photos with the files of their masks, whose sizes are checked."""
     if given is not None and not given.is_dir():
         raise InputError(given, "there is no such folder of masks", "Give a folder with --masks")
@@ -270,14 +285,14 @@ def _with_masks(photos: list[_Photo], found: Found, given: Path | None, invert: 
 
 
 def _read_all(
-    photos: list[_Photo], max_size: int, left_out: dict[str, str], errors: list[InputError], progress: Progress
-) -> tuple[list[_Photo], list[Tensor], list[Tensor | None]]:
+    photos: list[Photo], max_size: int, left_out: dict[str, str], errors: list[InputError], progress: Progress
+) -> tuple[list[Photo], list[Tensor], list[Tensor | None]]:
     """Those that decode, their images [3,H,W] uint8 and masks [H,W] bool at working size.
 
     The others go into `left_out` and `errors`.
     """
 
-    def read(photo: _Photo) -> tuple[Tensor, Tensor | None] | InputError:
+    def read(photo: Photo) -> tuple[Tensor, Tensor | None] | InputError:
         try:
             return working_picture(*read_photo(photo.source), max_size)
         except InputError as error:
@@ -305,7 +320,7 @@ def working_picture(rgb: np.ndarray, mask: np.ndarray | None, max_size: int) -> 
     return image, None if mask is None else torch.from_numpy(resize_mask(mask, size))
 
 
-def _in_order(read: Callable, photos: list[_Photo]) -> Iterator:
+def _in_order(read: Callable, photos: list[Photo]) -> Iterator:
     """`read` of each photo in order, DECODERS at a time, so that few full-size photos are in memory."""
     with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
         waiting: deque[Future] = deque()
@@ -317,7 +332,7 @@ def _in_order(read: Callable, photos: list[_Photo]) -> Iterator:
             yield waiting.popleft().result()
 
 
-def _views(photos: list[_Photo], images: list[Tensor], masks: list[Tensor | None]) -> Views:
+def _views(photos: list[Photo], images: list[Tensor], masks: list[Tensor | None]) -> Views:
     lenses = _shared_lenses(photos)
     keys = [(photo.header.exif.camera, photo.size, lens) for photo, lens in zip(photos, lenses, strict=True)]
     numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
@@ -344,7 +359,7 @@ def _views(photos: list[_Photo], images: list[Tensor], masks: list[Tensor | None
     )  # fmt: skip
 
 
-def _shared_lenses(photos: list[_Photo]) -> tuple[Lens | None, ...]:
+def _shared_lenses(photos: list[Photo]) -> tuple[Lens | None, ...]:
     """The given lens of each photo, or the one that all others of its physical camera were given."""
     given: dict[tuple, set[Lens]] = defaultdict(set)
     for photo in photos:

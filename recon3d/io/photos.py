@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,14 +63,12 @@ class Source:
     mask: Path | None = None
     invert_mask: bool = False
     as_stored: bool = False  # the orientation tag is passed over, for cameras that were found without it
+    pixels: Annotated[np.ndarray, "H W 3"] | None = field(default=None, compare=False)  # uint8; `path` is a name only
 
 
 def read_header(path: Path) -> Header:
     """Size, orientation and camera of a photo. Raises InputError where it is none, too large or too small."""
-    with _opened(path) as (image, exif):
-        width, height = image.size
-    upright = (width, height) if exif.orientation >= 5 else (height, width)
-    return Header(upright, (height, width), exif)
+    return _header(path, None)
 
 
 def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotated[np.ndarray, "H W"] | None]:
@@ -77,7 +76,9 @@ def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotate
 
     Colours are laid over white where the photo has an alpha channel. Raises InputError, truncated files included.
     """
-    if source.frame is not None:
+    if source.pixels is not None:
+        rgb, mask = source.pixels, None
+    elif source.frame is not None:
         rgb, mask = read_frame(source.path, source.frame), None
     else:
         rgb, mask = _read_upright(source.path, source.as_stored)
@@ -87,6 +88,24 @@ def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotate
             raise wrong_mask_size(source.mask, given.shape, source.path, rgb.shape[:2])
         mask = given if mask is None else mask & given
     return rgb, None if mask is None or mask.all() else mask
+
+
+def read_encoded(content: bytes, where: Path) -> Annotated[np.ndarray, "H W 3"]:
+    """The pixels of a photo that lies in another file, rgb uint8, as stored. Raises InputError at `where`."""
+    with _opened(where, content) as (image, _):
+        return np.asarray(image.convert("RGB"))
+
+
+def encoded_header(content: bytes, where: Path) -> Header:
+    """`read_header` of a photo that lies in another file. Raises InputError at `where`."""
+    return _header(where, content)
+
+
+def _header(path: Path, content: bytes | None) -> Header:
+    with _opened(path, content) as (image, exif):
+        width, height = image.size
+    upright = (width, height) if exif.orientation >= 5 else (height, width)
+    return Header(upright, (height, width), exif)
 
 
 def read_mask(path: Path, invert: bool) -> Annotated[np.ndarray, "H W"]:
@@ -191,10 +210,13 @@ def over_white(rgba: Annotated[np.ndarray, "H W 4"]) -> tuple[np.ndarray, np.nda
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, Exif]]:
-    """An opened, not yet decoded photo of allowed size; whatever goes wrong inside becomes an InputError that names it."""
+def _opened(path: Path, content: bytes | None = None) -> Iterator[tuple[Image.Image, Exif]]:
+    """An opened, not yet decoded photo of allowed size; whatever goes wrong inside becomes an InputError that names it.
+
+    Where `content` is given, it is read, and `path` names it only.
+    """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") if content is None else io.BytesIO(content) as file:
             start = file.read(12)
             if not start:
                 raise InputError(path, "empty file", "Copy it again")

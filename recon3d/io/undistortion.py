@@ -46,8 +46,21 @@ def undistorted_views(views: Views, max_size: int) -> Views:
 def undistorted_photo(views: Views, i: int) -> Annotated[np.ndarray, "H W 3"]:
     """The undistorted photo of view i at full size, rgb uint8."""
     rgb, _ = read_photo(views.sources[i])
-    lens = _lens(views, i)
-    return rgb if lens.is_pinhole else _bent(rgb, lens, _pinhole(lens, views.names[i]), cv2.INTER_CUBIC)
+    return undistorted_pixels(rgb, _lens(views, i), views.names[i])
+
+
+def undistorted_pixels(rgb: Annotated[np.ndarray, "H W 3"], lens: Lens, name: str) -> Annotated[np.ndarray, "H W 3"]:
+    """A photo of `lens` as the pinhole of `core.lens.undistorted` sees it."""
+    return rgb if lens.is_pinhole else _bent(rgb, lens, undistorted_lens(lens, name), cv2.INTER_CUBIC)
+
+
+def undistorted_lens(lens: Lens, name: str) -> Lens:
+    """The pinhole of an undistorted photo. Raises InputError that names the photo where no flat picture shows it."""
+    try:
+        return undistorted(lens)
+    except ValueError as error:
+        remedy = "Crop the photos, or give cameras of undistorted ones"
+        raise InputError(name, f"it sees too wide for a flat picture: {error}", remedy) from error
 
 
 def undistorted_mask(views: Views, i: int) -> Annotated[np.ndarray, "H W"] | None:
@@ -58,7 +71,7 @@ def undistorted_mask(views: Views, i: int) -> Annotated[np.ndarray, "H W"] | Non
     lens = _lens(views, i)
     if mask is None or lens.is_pinhole:
         return mask
-    return _bent_mask(mask, lens, _pinhole(lens, views.names[i]))
+    return _bent_mask(mask, lens, undistorted_lens(lens, views.names[i]))
 
 
 def _working_size(views: Views, i: int, max_size: int) -> tuple[Tensor, Tensor | None]:
@@ -71,7 +84,7 @@ def _working_size(views: Views, i: int, max_size: int) -> tuple[Tensor, Tensor |
     rgb, mask = read_photo(views.sources[i])
     if not lens.is_pinhole:
         bent_size = fitted_size(height, width, OVERSAMPLING * max_size)
-        pinhole = _pinhole(lens, views.names[i])
+        pinhole = undistorted_lens(lens, views.names[i])
         rgb, mask = resize(rgb, bent_size), None if mask is None else resize_mask(mask, bent_size)
         rgb = _bent(rgb, lens, pinhole, cv2.INTER_CUBIC)
         mask = None if mask is None else _bent_mask(mask, lens, pinhole)
@@ -84,14 +97,6 @@ def _lens(views: Views, i: int) -> Lens:
     if lens is None:
         raise ValueError(f"{views.names[i]} cannot be undistorted: its lens is not known")
     return lens
-
-
-def _pinhole(lens: Lens, name: str) -> Lens:
-    try:
-        return undistorted(lens)
-    except ValueError as error:
-        remedy = "Crop the photos, or give cameras of undistorted ones"
-        raise InputError(name, f"it sees too wide for a flat picture: {error}", remedy) from error
 
 
 def _bent_mask(mask: np.ndarray, lens: Lens, pinhole: Lens) -> np.ndarray:

@@ -86,7 +86,7 @@ class Live:
 
 
 def located(found: Located) -> tuple[list[KnownCamera], list[Path | None]]:
-    """The cameras that a run has found, as pinholes of its working pictures, and the photo of each; frames have none."""
+    """The cameras that a run has found, as pinholes of its working pictures, and the photo of each, where it is a file."""
     views, cameras = found.views, found.geometry.cameras
     known = [
         KnownCamera(
@@ -97,4 +97,5 @@ def located(found: Located) -> tuple[list[KnownCamera], list[Path | None]]:
         )
         for i, name in enumerate(views.names)
     ]
-    return known, [None if source.frame is not None else source.path for source in views.sources]
+    files = [source.frame is None and source.pixels is None for source in views.sources]
+    return known, [source.path if is_file else None for source, is_file in zip(views.sources, files, strict=True)]

@@ -10,27 +10,26 @@ from the hub; `random` runs it through without one. Exit code 1 where a whole ru
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from recon3d.errors import InputError, check_exists
+from recon3d.data.dataset import DataSet, chosen, opened
+from recon3d.data.frames import Choice, FrameList, read_frames
+from recon3d.data.posed_scene import PosedScene, Skipped, cropped_cameras, views
+from recon3d.data.rules import RULES
+from recon3d.errors import InputError
 from recon3d.metrics.image import psnr
 from recon3d.models.checkpoints import RANDOM, checkpoint, network
 from recon3d.models.ilrm.network import Ilrm
 from recon3d.models.ilrm.normalisation import normalised, normalised_from_world
-from recon3d.models.ilrm.preprocessing import preprocessed
 from recon3d.models.weights import table
 from recon3d.progress import Progress
 from recon3d.rendering.render import backend_for, rasterize
@@ -39,8 +38,6 @@ ROW = "ilrm-re10k-2v"
 EXPECTED, TOLERANCE = 28.65, 0.05  # dB: paper, table 1; half of what two roundings and another rasterizer may move
 EVALUATED = 6474  # entries of the index that are not null
 SIZE = (256, 256)
-STORED = (360, 640)  # height and width of the stored frames: others are skipped, as the published loaders do
-WIDEST = 100.0  # degrees of the field of view, likewise
 
 
 @dataclass(frozen=True)
@@ -52,52 +49,27 @@ class Clip:
     contexts: int
 
 
-def index_of(path: Path) -> dict[str, Any]:
-    check_exists(path)
-    content = path.read_bytes()
-    return json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
-
-
-def clips(folder: Path, index: dict[str, Any], skipped: Counter) -> Iterator[Clip]:
-    """The clips that the index names, chunk by chunk; why others are left out is counted."""
-    places = json.loads((folder / "index.json").read_text())
-    for name in sorted(set(places.values())):
-        for stored in torch.load(folder / name, weights_only=True):
-            entry = index.get(stored["key"])
-            if entry is None:
-                skipped["not in the index"] += 1
-            elif reason := why_skipped(stored, entry):
-                skipped[reason] += 1
+def clips(found: DataSet, frames: FrameList, skipped: Counter) -> Iterator[Clip]:
+    """The clips that the list names, in the order of the chunks; why others are left out is counted."""
+    for item in chosen(found, frames, RULES["depthsplat"], SIZE):
+        try:
+            if isinstance(item, Skipped):
+                skipped[kind_of(item.reason)] += 1
             else:
-                yield clip_of(stored, entry)
-    missing = sum(1 for key, entry in index.items() if entry is not None and key not in places)
-    if missing:
-        skipped["not in the chunks"] = missing
+                yield clip_of(*item)
+        except InputError as error:
+            skipped[error.what] += 1
 
 
-def why_skipped(stored: dict[str, Any], entry: dict[str, Any]) -> str | None:
-    """The published loader's rules."""
-    fields = 2 * torch.rad2deg(torch.atan(0.5 / stored["cameras"][:, :2]))
-    if float(fields.max()) > WIDEST:
-        return f"field of view over {WIDEST:g} degrees"
-    if max(entry["context"] + entry["target"]) >= len(stored["images"]):
-        return "frames missing"
-    first = Image.open(io.BytesIO(stored["images"][0].numpy().tobytes()))
-    return None if (first.height, first.width) == STORED else "other sizes"
+def kind_of(reason: str) -> str:
+    """A reason without the numbers that differ from scene to scene."""
+    return re.sub(r"\d+(\.\d+)?", "N", reason)
 
 
-def clip_of(stored: dict[str, Any], entry: dict[str, Any]) -> Clip:
-    frames = entry["context"] + entry["target"]
-    photos = [np.asarray(Image.open(io.BytesIO(stored["images"][i].numpy().tobytes())).convert("RGB")) for i in frames]
-    pictures = preprocessed(photos, SIZE, table()[ROW].config)
-    values = stored["cameras"][frames].double()
-    K = torch.eye(3, dtype=torch.float64).repeat(len(frames), 1, 1)
-    K[:, [0, 1], [0, 1]] = values[:, :2] * torch.tensor(STORED[::-1])
-    K[:, :2, 2] = values[:, 2:4] * torch.tensor(STORED[::-1])
-    camera_from_world = torch.eye(4, dtype=torch.float64).repeat(len(frames), 1, 1)
-    camera_from_world[:, :3] = values[:, 6:].unflatten(1, (3, 4))
-    K = (pictures.network_from_photo @ K).float()
-    return Clip(stored["key"], pictures.images, K, torch.linalg.inv(camera_from_world), len(entry["context"]))
+def clip_of(scene: PosedScene, choice: Choice) -> Clip:
+    images = torch.stack(views(scene, choice.frames, SIZE).images).float() / 255
+    cameras = cropped_cameras(scene, choice.frames, SIZE)
+    return Clip(scene.name, images, cameras.K.float(), cameras.world_from_camera, len(choice.context))
 
 
 @torch.inference_mode()
@@ -126,13 +98,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="every clip's figure")
     options = parser.parse_args()
     try:
-        index = index_of(options.index)
-        check_exists(options.chunks / "index.json", "Give the folder with the chunks and their index.json")
+        frames, data = read_frames(options.index), opened(options.chunks)
         source = checkpoint(ROW, table()[ROW], options.weights, Progress(lambda e: print(e.text, file=sys.stderr)))
         ilrm = network(source, 0, None, options.device)
         assert isinstance(ilrm, Ilrm)
         skipped: Counter = Counter()
-        found = {c.key: measured(ilrm, c, options.device) for c in clips(options.chunks, index, skipped)}
+        found = {c.key: measured(ilrm, c, options.device) for c in clips(data, frames, skipped)}
     except InputError as error:
         print(f"ilrm_re10k: error: {error}", file=sys.stderr)
         return 2

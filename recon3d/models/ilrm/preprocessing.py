@@ -8,8 +8,8 @@ from typing import Annotated
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 
+from recon3d.io.covered import covered
 from recon3d.models.ilrm.config import IlrmConfig
 from recon3d.models.pictures import NetworkPictures, scaled_and_moved
 
@@ -36,17 +36,6 @@ def preprocessed(
 def whole(side: int, multiple: int) -> int:
     """The nearest multiple; halves go to the even one."""
     return max(round(side / multiple), 1) * multiple
-
-
-def covered(photo: Photo, size: tuple[int, int]) -> tuple[Photo, torch.Tensor]:
-    """Resized until it covers `size`, then its middle."""
-    height, width = photo.shape[:2]
-    factor = max(size[0] / height, size[1] / width)
-    new = (round(height * factor), round(width * factor))
-    picture = np.asarray(Image.fromarray(photo).resize((new[1], new[0]), Image.Resampling.LANCZOS))
-    top, left = (new[0] - size[0]) // 2, (new[1] - size[1]) // 2
-    cropped = picture[top : top + size[0], left : left + size[1]]
-    return cropped, scaled_and_moved((new[1] / width, new[0] / height), (-left, -top))
 
 
 def resized(photo: Photo, size: tuple[int, int]) -> tuple[Photo, torch.Tensor]:
