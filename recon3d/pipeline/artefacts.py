@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,14 @@ from recon3d.sfm.mapping import Mapping
 
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
+
+
+class Keeper(Protocol):
+    """Who keeps finished stages."""
+
+    def kept(self, name: str, make: Callable[[], T], pack: Callable[[T], Arrays], unpack: Callable[[Arrays], T]) -> T:
+        """The result of a stage: read where it was finished before, else made and kept."""
+        ...
 
 
 class WorkFolder:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from recon3d.errors import InputError
 from recon3d.pipeline.choices import GEOMETRY, QUALITY, SPLATS
-from recon3d.sfm.settings import Matching
+from recon3d.sfm.settings import Settings, attempts
 
 PLY_SPLAT = 4 * (3 + 3 + 3 + 9 + 1 + 3 + 4)  # bytes of a Gaussian of degree 1 in a PLY, which refinement makes
 PLY_HEADER = 2000  # bytes at most
@@ -100,7 +100,7 @@ class Plan:
     geometry_rule: str
     splats: str | None  # a row of SPLATS; None: auto, which looks at the geometry
     max_size: int
-    matching: Matching  # of COLMAP's first settings
+    settings: tuple[Settings, ...]  # of COLMAP, tried in this order
     max_gaussians: int
     budget: Budget
     holdout: Holdout | None
@@ -128,7 +128,7 @@ def plan(request: Request, on_a_gpu: bool = False) -> Plan:
         geometry_rule=rule,
         splats=chosen_splats(request, name),
         max_size=quality.max_size if request.max_size is None else request.max_size,
-        matching=quality.matching,
+        settings=attempts(quality.matching),
         max_gaussians=most_gaussians(request, on_a_gpu),
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
         holdout=None if request.holdout is None else parse_holdout(request.holdout),

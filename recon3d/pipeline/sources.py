@@ -21,7 +21,7 @@ from recon3d.models.checkpoints import Checkpoint
 from recon3d.models.meta import on_meta
 from recon3d.models.pictures import Answer
 from recon3d.models.weights import table
-from recon3d.pipeline.artefacts import Arrays, WorkFolder, pack_mapping, unpack_mapping
+from recon3d.pipeline.artefacts import Arrays, Keeper, pack_mapping, unpack_mapping
 from recon3d.pipeline.choices import GEOMETRY, GUESSING
 from recon3d.pipeline.plan import NetworkPlan, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
@@ -41,7 +41,7 @@ class Asked:
     chosen: Plan
     loaded: Loaded
     where: str  # the input as the user wrote it, for errors
-    work: WorkFolder | None
+    work: Keeper | None
     progress: Progress
 
 
@@ -73,7 +73,7 @@ def colmap(views: Views, asked: Asked) -> Sourced:
         # Apple's GPU is left out: exact products of whole numbers are proved for CUDA and CPUs.
         device = "cuda" if network_device(asked.request.device) == "cuda" else "cpu"
         return geometry(
-            views, matching=asked.chosen.matching, device=device,
+            views, settings=asked.chosen.settings, device=device,
             seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress,
             guess=guess,
         )  # fmt: skip

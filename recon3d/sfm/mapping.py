@@ -23,7 +23,7 @@ from recon3d.sfm.features import Pictures
 from recon3d.sfm.given_cameras import register_to_given
 from recon3d.sfm.matching import REMEDY, Matcher, without_overlap
 from recon3d.sfm.models import Model
-from recon3d.sfm.settings import DEFAULT, ENOUGH, Matching, Settings, attempts
+from recon3d.sfm.settings import ATTEMPTS, ENOUGH, Settings
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ def geometry(
     progress: Progress | None = None,
     where: str = "photos",
     sequence: bool = False,
-    matching: Matching = DEFAULT.matching,
+    settings: Sequence[Settings] = ATTEMPTS,
     device: str = "cpu",
     guess: Callable[[], Guess] | None = None,
 ) -> Mapping:
-    """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features, which
-    are found and matched as `matching` says; descriptors are compared on `device`.
+    """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features;
+    descriptors are compared on `device`.
 
-    Given poses and lenses are held exactly, and the other views are registered to them; without any, settings are tried
-    in turn until one registers enough; where none gives cameras that are believed, those of `guess` are pulled into place by
+    Given poses and lenses are held exactly, and the other views are registered to them, with the first of `settings`;
+    without any, these are tried in turn until one registers enough; where none gives cameras that are believed, those of `guess` are pulled into place by
     the matches, and must pass the same test. A `sequence` is matched in its order. With a seed everything runs on one thread
     and repeats bit for bit (COLMAP's sums depend on the number of threads).
     Raises InputError at `where` when there is nothing to match, no overlap, or no model that can be believed.
@@ -74,6 +74,7 @@ def geometry(
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
         matched = Matcher(views, pictures, sequence, device, threads, seed or 0, Path(folder), where, progress)
         if views.pose_known.any():
+            matching = settings[0].matching
             database = matched(matching)
             apart = without_overlap(database, len(matched.pairs))
             if apart:
@@ -83,7 +84,7 @@ def geometry(
             )
             found = mapping_of(model, views, "known cameras", "cameras were given", seed is not None)
             return replace(found, disagreement=disagreement)
-        tried = try_in_turn(matched, views, attempts(matching), threads, seed or 0, progress)
+        tried = try_in_turn(matched, views, settings, threads, seed or 0, progress)
         if guess is not None and all(a.model is None for a in tried):
             tried.append(try_guess(matched, views, guess, tried[-1].settings, threads, seed or 0, progress))
     chosen = max((a for a in tried if a.model is not None), key=views_then_agreement, default=None)

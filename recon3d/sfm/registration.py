@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -21,17 +21,17 @@ from recon3d.progress import Progress
 from recon3d.sfm import mapping
 from recon3d.sfm.attempts import Guess
 from recon3d.sfm.mapping import Mapping
-from recon3d.sfm.settings import Matching
+from recon3d.sfm.settings import Settings
 
 
 def geometry(
-    views: Views, *, matching: Matching, device: str, seed: int | None, sequence: bool, where: str, progress: Progress,
+    views: Views, *, settings: Sequence[Settings], device: str, seed: int | None, sequence: bool, where: str, progress: Progress,
     guess: Callable[[], Guess] | None = None,
 ) -> Mapping:
     """Cameras and points by COLMAP from the photos behind `views`, or of a `guess` that passes COLMAP's test. Raises
     InputError at `where`."""
     return mapping.geometry(
-        views, pictures(views), seed=seed, sequence=sequence, where=where, matching=matching, device=device,
+        views, pictures(views), seed=seed, sequence=sequence, where=where, settings=settings, device=device,
         progress=progress, guess=guess,
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ from recon3d.pipeline.choices import QUALITY
 from recon3d.progress import Event, Progress
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import geometry
+from recon3d.sfm.settings import attempts
 
 SCENES = ("fountain-P11", "herz-jesu-P8", "kitchen", "flower", "banana", "beach-drone", "street")
 
@@ -57,7 +58,7 @@ def row_of(folder: Path, views: Views, sequence: bool, quality: str, seed: int |
     start = time.perf_counter()
     try:
         found = geometry(
-            views, matching=QUALITY[quality].matching, device="cpu", seed=seed, sequence=sequence, where=folder.name,
+            views, settings=attempts(QUALITY[quality].matching), device="cpu", seed=seed, sequence=sequence, where=folder.name,
             progress=Progress(steps),
         )  # fmt: skip
     except InputError as error:

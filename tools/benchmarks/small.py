@@ -48,7 +48,7 @@ from recon3d.reconstruction.lift import lift
 from recon3d.rendering.render import render
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import geometry as colmap_geometry
-from recon3d.sfm.settings import Matching
+from recon3d.sfm.settings import ATTEMPTS
 from recon3d.training.run import SHIPPED
 from recon3d.training.scenes import VALIDATION
 from recon3d.training.validation import abs_rel
@@ -98,7 +98,7 @@ def colmap(batch: Batch) -> Geometry | None:
 
 def structure(views: Views) -> Mapping:
     return colmap_geometry(
-        views, matching=Matching(), device="cpu", seed=0, sequence=False, where="photos", progress=Progress()
+        views, settings=ATTEMPTS, device="cpu", seed=0, sequence=False, where="photos", progress=Progress()
     )
 
 
