@@ -50,7 +50,7 @@ KINDS: dict[str, Kind] = {
         "Any photos with a COLMAP model, a transforms.json or a cameras.json; recon3d synth makes some",
     ),
 }
-REMEDY = "What is read: " + "; ".join(kind.about for kind in KINDS.values())
+REMEDY = f"What is read: {'; '.join(kind.about for kind in KINDS.values())}. datasets/README.md tells how to get them"
 
 
 @dataclass(frozen=True)
