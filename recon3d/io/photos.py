@@ -66,7 +66,7 @@ class Source:
 
 def read_header(path: Path) -> Header:
     """Size, orientation and camera of a photo. Raises InputError where it is none, too large or too small."""
-    with _opened(path) as (image, exif):
+    with opened(path) as (image, exif):
         width, height = image.size
     upright = (width, height) if exif.orientation >= 5 else (height, width)
     return Header(upright, (height, width), exif)
@@ -103,6 +103,13 @@ def wrong_mask_size(mask: Path, size: tuple[int, ...], photo: Path, photo_size: 
     return InputError(mask, what, "Give a mask of the same size as its photo")
 
 
+def check_size(path: Path, size: tuple[int, ...], photo_size: tuple[int, int]) -> None:
+    """InputError where what a file holds for each pixel of a photo has another (height, width) than the photo."""
+    if size != photo_size:
+        what = f"it is {size[1]}x{size[0]}, but its photo has {photo_size[1]}x{photo_size[0]} pixels"
+        raise InputError(path, what, "Write it at the size of the photo: nothing is resized here")
+
+
 def pictures(
     views: Views,
 ) -> Callable[[int, int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]:
@@ -135,7 +142,7 @@ def resize_mask(mask: Annotated[np.ndarray, "H W"], size: tuple[int, int]) -> np
 
 def _read_upright(path: Path, as_stored: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """rgb uint8 [H,W,3] and alpha >= 128 (bool [H,W], None without alpha) of a photo."""
-    with _opened(path) as (image, exif):
+    with opened(path) as (image, exif):
         image.load()
         pixels = _eight_bit(image, path)
     if not as_stored:
@@ -191,7 +198,7 @@ def over_white(rgba: Annotated[np.ndarray, "H W 4"]) -> tuple[np.ndarray, np.nda
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, Exif]]:
+def opened(path: Path) -> Iterator[tuple[Image.Image, Exif]]:
     """An opened, not yet decoded photo of allowed size; whatever goes wrong inside becomes an InputError that names it."""
     try:
         with open(path, "rb") as file:
