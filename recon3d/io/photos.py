@@ -92,7 +92,7 @@ def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotate
 
 def read_encoded(content: bytes, where: Path) -> Annotated[np.ndarray, "H W 3"]:
     """The pixels of a photo that lies in another file, rgb uint8, as stored. Raises InputError at `where`."""
-    with _opened(where, content) as (image, _):
+    with opened(where, content) as (image, _):
         return np.asarray(image.convert("RGB"))
 
 
@@ -102,7 +102,7 @@ def encoded_header(content: bytes, where: Path) -> Header:
 
 
 def _header(path: Path, content: bytes | None) -> Header:
-    with _opened(path, content) as (image, exif):
+    with opened(path, content) as (image, exif):
         width, height = image.size
     upright = (width, height) if exif.orientation >= 5 else (height, width)
     return Header(upright, (height, width), exif)
@@ -120,6 +120,13 @@ def wrong_mask_size(mask: Path, size: tuple[int, ...], photo: Path, photo_size: 
     """The refusal of a mask of (height, width) `size` for a photo of another."""
     what = f"the mask is {size[1]}x{size[0]}, but {photo.name} is {photo_size[1]}x{photo_size[0]} when upright"
     return InputError(mask, what, "Give a mask of the same size as its photo")
+
+
+def check_size(path: Path, size: tuple[int, ...], photo_size: tuple[int, int]) -> None:
+    """InputError where what a file holds for each pixel of a photo has another (height, width) than the photo."""
+    if size != photo_size:
+        what = f"it is {size[1]}x{size[0]}, but its photo has {photo_size[1]}x{photo_size[0]} pixels"
+        raise InputError(path, what, "Write it at the size of the photo: nothing is resized here")
 
 
 def pictures(
@@ -154,7 +161,7 @@ def resize_mask(mask: Annotated[np.ndarray, "H W"], size: tuple[int, int]) -> np
 
 def _read_upright(path: Path, as_stored: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """rgb uint8 [H,W,3] and alpha >= 128 (bool [H,W], None without alpha) of a photo."""
-    with _opened(path) as (image, exif):
+    with opened(path) as (image, exif):
         image.load()
         pixels = _eight_bit(image, path)
     if not as_stored:
@@ -210,7 +217,7 @@ def over_white(rgba: Annotated[np.ndarray, "H W 4"]) -> tuple[np.ndarray, np.nda
 
 
 @contextmanager
-def _opened(path: Path, content: bytes | None = None) -> Iterator[tuple[Image.Image, Exif]]:
+def opened(path: Path, content: bytes | None = None) -> Iterator[tuple[Image.Image, Exif]]:
     """An opened, not yet decoded photo of allowed size; whatever goes wrong inside becomes an InputError that names it.
 
     Where `content` is given, it is read, and `path` names it only.

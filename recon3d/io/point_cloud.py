@@ -84,3 +84,26 @@ def read_points(path: Path | str) -> tuple[Points, Colors]:
         np.stack([rows[name] for name in "xyz"], 1).astype(np.float32),
         np.stack([rows[name] for name in ("red", "green", "blue")], 1).astype(np.uint8),
     )
+
+
+def read_positions(path: Path | str) -> Points:
+    """The points of a PLY of any writer, with colours or without: a mesh gives its vertices. InputError where it is none,
+    is cut off, or where a point is not finite.
+    """
+    path = Path(path)
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - the with stands below, so that only opening counts as missing
+    except OSError as error:
+        raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of a PLY file") from error
+    with file:
+        header = ply_table.read_header(file, path)
+        element = header.element("vertex")
+        if element is None or not set("xyz") <= set(element.names) or element.count == 0:
+            raise InputError(path, "it holds no points", "Give a PLY of points")
+        parts = [np.stack([rows[n] for n in "xyz"], 1) for rows in ply_table.rows(file, path, header, element)]
+    with np.errstate(over="ignore"):
+        points = np.concatenate(parts).astype(np.float32)
+    bad = int((~np.isfinite(points)).any(1).sum())
+    if bad:
+        raise InputError(path, f"{bad} of its {len(points)} points are not finite", "Leave them out of the file")
+    return points

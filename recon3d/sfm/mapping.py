@@ -60,13 +60,13 @@ def geometry(
     device: str = "cpu",
     guess: Callable[[], Guess] | None = None,
 ) -> Mapping:
-    """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features;
-    descriptors are compared on `device`.
+    """Cameras and sparse points of the views that overlap. `pictures` gives the upright pictures for features; descriptors
+    are compared on `device`.
 
-    Given poses and lenses are held exactly, and the other views are registered to them, with the first of `settings`;
-    without any, these are tried in turn until one registers enough; where none gives cameras that are believed, those of `guess` are pulled into place by
-    the matches, and must pass the same test. A `sequence` is matched in its order. With a seed everything runs on one thread
-    and repeats bit for bit (COLMAP's sums depend on the number of threads).
+    Given poses and lenses are held exactly, and the other views are registered to them, with the features of the first of
+    `settings`. Without any, these are tried in turn until one registers enough; where none gives cameras that are believed,
+    those of `guess` are pulled into place by the matches, and must pass the same test. A `sequence` is matched in its order.
+    With a seed everything runs on one thread and repeats bit for bit (COLMAP's sums depend on the number of threads).
     Raises InputError at `where` when there is nothing to match, no overlap, or no model that can be believed.
     """
     progress = progress or Progress()

@@ -1,0 +1,1 @@
+"""Scores: what was reconstructed, here or by another program, against a data set's truth."""

@@ -1,0 +1,110 @@
+"""Depth of one photo from a file of another program: .npy, .npz, .exr or a 16-bit .png. Loads no torch.
+
+Whatever the file, what comes out is z-depth, float32, 0 where it is unknown (docs/predictions.md).
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from tokenize import TokenError
+from typing import Annotated, BinaryIO
+
+import numpy as np
+
+from recon3d.errors import InputError
+from recon3d.io.exr import read_exr
+from recon3d.io.photos import check_size, opened
+
+SUFFIXES = (".npy", ".npz", ".exr", ".png")
+NUMBERS = "fiu"  # kinds of numpy's types: floats and integers
+NAMED = "depth"  # the array of an .npz that holds several
+NO_HEADER = (ValueError, SyntaxError, TokenError)  # numpy reads a header as a Python literal
+REMEDY = "Write it again, as numpy.save does for an array [height, width] of numbers"
+COPY = "Copy it again, or write it anew"
+
+
+def read_depth(path: Path, size: tuple[int, int], scale: float = 1.0) -> Annotated[np.ndarray, "H W"]:
+    """z-depth of a photo of (height, width) `size`. `scale` is one step of a PNG's integers in world units.
+
+    What is not finite or not positive is unknown. InputError where the file is damaged or holds something else, depth of
+    another size, or no depth at all.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        depth = _read_png(path, size).astype(np.float64) * scale
+    else:
+        depth = {".npy": _read_npy, ".npz": _read_npz, ".exr": read_exr}[suffix](path, size)
+    with np.errstate(over="ignore"):
+        depth = depth.astype(np.float32)
+    depth[~(np.isfinite(depth) & (depth > 0))] = 0
+    if not depth.any():
+        raise InputError(path, "no pixel of it has a depth", "Leave the file out where nothing is known of a photo")
+    return depth
+
+
+def read_scale(path: Path) -> float:
+    """The number in a scale.txt: one step of the integers of PNG files, in world units."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            scale = float(file.read(100))
+    except (OSError, ValueError):
+        scale = math.nan
+    if not (math.isfinite(scale) and scale > 0):
+        raise InputError(path, "it is not one positive number", "Write one step of the PNG files in world units, as 0.001")
+    return scale
+
+
+def _read_png(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    with opened(path) as (image, _):
+        if image.format != "PNG" or not image.mode.startswith("I"):
+            what = f"it is no PNG of one channel with 16 bits ({image.format}, {image.mode})"
+            raise InputError(path, what, "Write depth as 16-bit integers, or as .npy")
+        check_size(path, image.size[::-1], size)
+        image.load()
+        return np.asarray(image)
+
+
+def _read_npy(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    try:
+        with open(path, "rb") as file:
+            return _array(file, path, size)
+    except OSError as error:
+        raise InputError(path, f"it cannot be read ({error.strerror})", COPY) from error
+
+
+def _read_npz(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    """The only array of the file, or the one that is named depth."""
+    try:
+        with zipfile.ZipFile(path) as held:
+            names = [name.removesuffix(".npy") for name in held.namelist()]
+            if len(names) != 1 and NAMED not in names:
+                what = f"it holds {len(names)} arrays ({', '.join(names)[:60]}), none of them named {NAMED}"
+                raise InputError(path, what, f"Name the array {NAMED}: numpy.savez(file, {NAMED}=...)")
+            with held.open(held.infolist()[names.index(NAMED) if NAMED in names else 0]) as file:
+                return _array(file, path, size)  # type: ignore[arg-type]
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise InputError(path, f"it is no .npz, or damaged ({str(error)[:60]})", COPY) from error
+
+
+def _array(file: BinaryIO, path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    """An array in numpy's format 1.0 (NEP 1). Its shape is held against the photo's size before its values are read."""
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("another version of the format")
+        shape, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+    except NO_HEADER as error:
+        raise InputError(path, f"it holds no array of numpy ({str(error)[:60]})", REMEDY) from error
+    if kind.kind not in NUMBERS:
+        raise InputError(path, f"its values are of the type {kind}, not numbers", REMEDY)
+    sides = tuple(side for side in shape if side != 1) if len(shape) == 3 else shape
+    if len(sides) != 2:
+        raise InputError(path, f"its array has the shape {[*shape]}, not [height, width]", REMEDY)
+    check_size(path, sides, size)
+    wanted = sides[0] * sides[1] * kind.itemsize
+    data = file.read(wanted + 1)  # one more, so that the end is seen and a zip's checksum is held against its bytes
+    if len(data) != wanted:
+        raise InputError(path, f"its array needs {wanted} bytes, and the file does not hold just these", COPY)
+    return np.frombuffer(data, kind).reshape(sides, order="F" if by_columns else "C")
