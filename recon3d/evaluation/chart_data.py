@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from recon3d.evaluation import wording
 from recon3d.evaluation.charts import Axis, Bar, Point, Series, axis, bars_chart, log_axis, points_chart, steps_axis
@@ -13,6 +15,7 @@ from recon3d.evaluation.tables import Row, Score, Table
 
 SMALL, WIDE = (360, 260), (1120, 220)  # pixels
 CURVES = 2  # figures of a table that are drawn over the number of views: its first columns
+FEW_BARS = 24  # that a small chart has room for
 MOST_BARS = 120  # of one chart; of more scenes the worst are shown
 
 
@@ -77,41 +80,38 @@ def _point(x: float, row: Row, name: str, score: Score, value: float, what: str)
     return Point(x, value, f"{row.title}, {row.views} views: {written(name, value)}, {what}", spread, str(row.views))
 
 
-def bars_by_scene(table: Table, names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(title, chart) for each number of views: the first figure that scenes have, scene by scene."""
+def bars_by_scene(table: Table, names: Sequence[str]) -> Iterator[str]:
+    """A chart for each number of views, of the first figure that scenes have; scenes stand in one order in all of them."""
     name = next((name for name, average in table.columns if average == "scenes"), None)
     if name is None:
         return
-    values = [r.figures[name] for row in table.rows for r in row.ok if name in r.figures]
-    y = axis(wording.column(name, "scenes").replace(", mean of scenes", ""), values, from_zero=True)
-    for views in sorted({row.views for row in table.rows}):
+    records = [record for row in table.rows for record in (*row.ok, *row.failed)]
+    numbers = sorted({row.views for row in table.rows})
+    y = axis("", [record.figures[name] for record in records if name in record.figures], from_zero=True)
+    scenes = _worst_first(records, name)
+    most = max(len([row for row in table.rows if row.views == views]) for views in numbers)
+    shown = scenes[: max(MOST_BARS // most, 1)]
+    size = SMALL if len(shown) * most <= FEW_BARS else WIDE
+    which = f", {len(shown)} worst of {len(scenes)} scenes" if len(shown) < len(scenes) else " by scene"
+    for views in numbers:
         rows = [row for row in table.rows if row.views == views]
-        scenes = _worst_first([r for row in rows for r in (*row.ok, *row.failed)], name)
-        shown = scenes[: max(MOST_BARS // len(rows), 1)]
-        which = (
-            f"the {len(shown)} worst of {len(scenes)} scenes"
-            if len(shown) < len(scenes)
-            else "every scene, worst first"
-        )
+        title = f"{figure(name).title}{which}, {views} views"
         groups = [(scene, _bars(scene, rows, name, names)) for scene in shown]
-        if groups:
-            title = f"{views} views, {which}; a cross is a failure"
-            yield title, bars_chart(f"{figure(name).title} by scene, {title}", y, groups, WIDE)
+        yield bars_chart(title, replace(y, title=title), groups, size)
 
 
 def _worst_first(records: Sequence[Record], name: str) -> list[str]:
-    """Scenes by the mean of what methods reached there."""
+    """Scenes by how many failures they have, then by the mean of what methods reached there."""
     reached: dict[str, list[float]] = {}
+    failures: Counter[str] = Counter()
     for record in records:
         reached.setdefault(record.scene, [])
         if name in record.figures:
             reached[record.scene].append(record.figures[name])
+        failures[record.scene] += record.status == "failed"
     sign = 1 if figure(name).better == "higher" else -1
-    return sorted(reached, key=lambda scene: (sign * _mean(reached[scene], -sign), scene))
-
-
-def _mean(values: Sequence[float], sign: int) -> float:
-    return sum(values) / len(values) if values else sign * math.inf
+    mean = {scene: sign * sum(values) / len(values) if values else 0.0 for scene, values in reached.items()}
+    return sorted(reached, key=lambda scene: (-failures[scene], mean[scene], scene))
 
 
 def _bars(scene: str, rows: Sequence[Row], name: str, names: Sequence[str]) -> list[Bar]:

@@ -12,7 +12,7 @@ COLOURS = 8  # of the page's style; methods beyond share them and differ in thei
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 22, 40  # pixels around the plot, for ticks and titles
 LINE = 12  # pixels between labels that would cover each other
 Joined = Literal["line", "thin"]
-LETTER = 6.1  # pixels, the mean width of a letter of 11 pixels
+LETTER = 7.2  # pixels, the width of a digit or a wide letter of 11 pixels
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Series:
     name: str
     index: int  # of its colour and mark
     points: tuple[Point, ...]
-    hollow: bool = False  # dashed and not filled: a second reading of the series before it
+    hollow: bool = False  # marks that are not joined: a second reading of the series before it
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ def _round_up(step: float) -> float:
 def log_axis(title: str, values: Sequence[float]) -> Axis:
     """A logarithmic axis over positive values with ticks at 1, 2 and 5, or at powers of ten where that is too many."""
     low, high = (min(values) / 1.3, max(values) * 1.3) if values else (1.0, 10.0)
+    wider = max(5 / (high / low), 1) ** 0.5  # a range of 5 holds two of 1, 2 and 5
+    low, high = low / wider, high * wider
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for nice in ((1, 2, 5), (1, 3), (1,)):
         ticks = [n * 10.0**p for p in powers for n in nice if low <= n * 10.0**p <= high]
@@ -152,7 +154,7 @@ class _Frame:
 def _series(frame: _Frame, series: Series, joined: Joined) -> Iterator[str]:
     colour = f"c{series.index % COLOURS}{' hollow' if series.hollow else ''}"
     places = [(frame.x(p.x), frame.y(p.y), p) for p in series.points]
-    if len(places) > 1:
+    if len(places) > 1 and not series.hollow:
         way = "L".join(f"{x:.1f} {y:.1f}" for x, y, _ in places)
         yield f'<path class="{joined} {colour}" d="M{way}"/>'
     for x, y, point in places:
@@ -163,7 +165,7 @@ def _series(frame: _Frame, series: Series, joined: Joined) -> Iterator[str]:
         hint = f"<title>{escape(point.hint)}</title>"
         yield f'<path class="mark {colour}" d="{mark_path(series.index // COLOURS, x, y)}">{hint}</path>'
         if joined == "thin":
-            yield f'<text x="{x + 7:.1f}" y="{y - 6:.1f}" class="small">{escape(point.name)}</text>'
+            yield f'<text x="{x + 4:.1f}" y="{y + 13:.1f}" class="small">{escape(point.name)}</text>'
 
 
 def mark_path(shape: int, x: float, y: float) -> str:
@@ -197,7 +199,8 @@ def _bar(frame: _Frame, bar: Bar, left: float, wide: float) -> Iterator[str]:
 
 def _end_labels(frame: _Frame, series: Sequence[Series]) -> Iterator[str]:
     """Names of series beside their last points, moved apart where they would cover each other."""
-    ends = sorted((frame.y(s.points[-1].y) + 4, s) for s in series if s.points and not s.hollow) if series else []
+    ends = [(frame.y(one.points[-1].y) + 4, one) for one in series if not one.hollow]
+    ends.sort(key=lambda end: end[0])
     x = frame.width - frame.right + 4
     before = -math.inf
     places = []

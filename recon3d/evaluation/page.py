@@ -17,6 +17,10 @@ from recon3d.evaluation.triplets import MOST, triplets, worst
 from recon3d.version import __version__
 
 STYLE = Path(__file__).with_name("page.css")
+HOW_TO_SEE = (
+    "Filled marks count failures at their floor; hollow ones are over the scenes that came out, where that differs. "
+    "Whiskers: standard error over scenes. Below, scenes stand worst first, and a cross is a failure."
+)
 # Nothing is fetched and nothing runs, whatever a name contains.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -55,10 +59,13 @@ def _section(table: Table, names: Sequence[str]) -> Iterator[str]:
         yield _published(table)
     if any(row.ok or row.failed for row in table.rows):
         yield _legend([name for name in names if any(row.title == name for row in table.rows)], names)
-        charts = [*quality_over_views(table, names), *quality_over_seconds(table, names)]
-        yield f'<div class="charts">{"".join(f"<figure class=card>{chart}</figure>" for chart in charts)}</div>'
-        for title, chart in bars_by_scene(table, names):
-            yield f'<figure class="card wide"><figcaption>{escape(title)}</figcaption>{chart}</figure>'
+        yield _figures([*quality_over_views(table, names), *quality_over_seconds(table, names)])
+        yield f'<p class="soft">{HOW_TO_SEE}</p>'
+        yield _figures(list(bars_by_scene(table, names)))
+
+
+def _figures(charts: Sequence[str]) -> str:
+    return f'<div class="charts">{"".join(f"<figure class=card>{chart}</figure>" for chart in charts)}</div>'
 
 
 def _measured(table: Table) -> str:

@@ -103,10 +103,11 @@ def tables(records: Sequence[Record]) -> tuple[Table, ...]:
 
 
 def _table(task: Task, dataset: str, records: list[Record]) -> Table:
-    groups = _groups([with_pose_figures(record) for record in records])
+    records = [with_pose_figures(record) for record in records]
+    groups, known = _groups(records), _names(records)
     protocols = [protocol for _, _, protocol, _ in groups]
     shared = {key: value for key, value in protocols[0].items() if all(p.get(key) == value for p in protocols)}
-    rows = tuple(_row(method, views, protocol, shared, found) for method, views, protocol, found in groups)
+    rows = tuple(_row(method, views, protocol, shared, found, known) for method, views, protocol, found in groups)
     figures = {name for row in rows for name in (*row.over_scenes, *row.over_pairs)}
     wanted: list[tuple[str, Average]] = [
         (name, average)
@@ -140,10 +141,17 @@ def _groups(records: list[Record]) -> list[tuple[str, int, dict[str, str], list[
     return found
 
 
-def _row(method: str, views: int, protocol: dict[str, str], shared: dict[str, str], records: list[Record]) -> Row:
+def _names(records: Iterable[Record]) -> list[str]:
+    return sorted({name for record in records for name in (*record.figures, *record.unavailable)})
+
+
+def _row(
+    method: str, views: int, protocol: dict[str, str], shared: dict[str, str], records: list[Record], known: list[str]
+) -> Row:
     ok, failed, skipped = (tuple(r for r in records if r.status == status) for status in ("ok", "failed", "skipped"))
     seconds = [record.seconds for record in ok if record.seconds is not None]
-    names = sorted({name for record in (*ok, *failed) for name in (*record.figures, *record.unavailable)})
+    # A method that came out nowhere says no figures of its own: it stands at the floors of what the others have.
+    names = _names((*ok, *failed)) if ok else known
     return Row(
         method,
         views,

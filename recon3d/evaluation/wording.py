@@ -77,16 +77,17 @@ def floors(tables: Sequence[Table]) -> list[tuple[str, str, str]]:
 
 
 def left_out(records: Sequence[Record], status: Status) -> list[tuple[str, str, str, str, str]]:
-    """(task, scene, views, methods, why) of records that failed or were skipped; those that share a reason on one line."""
-    found: dict[tuple[str, str, str], list[Record]] = {}
+    """(task, scene, views, methods, why) of records that failed or were skipped; those with one reason on one line."""
+    methods: dict[tuple[str, str, str, int], list[str]] = {}
     for record in records:
         if record.status == status:
             task = f"{TITLES[record.task]}, {record.dataset}"
-            found.setdefault((task, record.scene, record.why or ""), []).append(record)
-    return [
-        (task, scene, _list(sorted({r.views for r in alike})), _list(sorted({r.method for r in alike})), why)
-        for (task, scene, why), alike in sorted(found.items())
-    ]
+            methods.setdefault((task, record.scene, record.why or "", record.views), []).append(record.method)
+    # Numbers of views share a line only where they lost the same methods: "3, 6" and "a, b" must mean all four.
+    views: dict[tuple[str, str, str, str], list[int]] = {}
+    for (task, scene, why, count), names in sorted(methods.items()):
+        views.setdefault((task, scene, _list(sorted(names)), why), []).append(count)
+    return [(task, scene, _list(counts), names, why) for (task, scene, names, why), counts in views.items()]
 
 
 def _list(names: Sequence[object]) -> str:

@@ -43,7 +43,9 @@ def write_invented(folder: Path) -> None:
 
 def _nvs(folder: Path, scene: str, method: str, views: int, level: float, seconds: float) -> Record:
     psnr = level + 2.2 * np.log2(views / 3) + random.gauss(0, 1.6)
-    kept = {name: f"pictures/{method}-{views}-{SCENES.index(scene)}-{name}.jpg" for name in ("truth", "render", "error")}
+    kept = {
+        name: f"pictures/{method}-{views}-{SCENES.index(scene)}-{name}.jpg" for name in ("truth", "render", "error")
+    }
     _write_pictures(folder, kept, SCENES.index(scene), 10 ** (-psnr / 20))
     figures = {"psnr": psnr, "ssim": min(0.3 + psnr / 45, 0.99)}
     return record(
