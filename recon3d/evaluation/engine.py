@@ -19,7 +19,7 @@ from recon3d.errors import InputError
 from recon3d.evaluation.inputs import Pictures, Subset, spread
 from recon3d.evaluation.judging import Judged
 from recon3d.evaluation.measuring import Measured, Settings, measured_method, measured_prediction, nearest_photo
-from recon3d.evaluation.methods import NEAREST, STEPS, Device, method
+from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method
 from recon3d.evaluation.records import Record, Task, record_path, write_record
 from recon3d.metrics.lpips import load_lpips
 from recon3d.pipeline.request import parse_holdout
@@ -75,8 +75,8 @@ def evaluate(asked: Evaluation, progress: Progress) -> int:
         path = record_path(asked.out, asked.task, unit.method, scene, views)
         if path.exists():
             continue
-        progress.note(f"{unit.method}: {scene}, {views} views")
-        write_record(asked.out, of_unit(asked, settings, unit) if isinstance(unit, Unit) else unit)
+        with progress.stage(f"{unit.method}: {scene}, {views} views"):
+            write_record(asked.out, of_unit(asked, settings, unit) if isinstance(unit, Unit) else unit)
         made += 1
     return made
 
@@ -195,7 +195,8 @@ def of_unit(asked: Evaluation, settings: Settings, unit: Unit) -> Record:
     try:
         found = measure()
     except InputError as error:
-        return replace(blank, status="failed", why=f"{error.where}: {error.what}")
+        why = error.what if str(error.where) == WHERE else f"{error.where}: {error.what}"
+        return replace(blank, status="failed", why=why)
     except Exception as error:
         return replace(blank, status="failed", why=f"{type(error).__name__}: {error}")
     return recorded(blank, found)

@@ -30,6 +30,7 @@ from recon3d.sfm.settings import DEFAULT, Settings
 Device = Literal["auto", "cpu", "cuda"]
 REFINED = "+3dgs"  # behind a name: its splats are refined
 STEPS = 500  # of that refinement, the same for all methods
+WHERE = "the scene"  # in errors of a method that concern no file
 NEAREST = "nearest photo"  # not run: of each target the picture of the nearest input
 
 
@@ -96,7 +97,7 @@ def carried_out(
     of_network = (size, weights) if GEOMETRY[what.geometry].weights else ()  # COLMAP looks at the photos themselves
     keeper = Kept(kept, repr((what.geometry, what.settings, views.names, seed, posed, *of_network)))
     loaded = Loaded(views, (), False, None, (), False)
-    asked = Asked(request, chosen, loaded, "the scene", keeper, progress)
+    asked = Asked(request, chosen, loaded, WHERE, keeper, progress)
     began = time.perf_counter()
     if not splats:
         found = sourced(views, asked)
