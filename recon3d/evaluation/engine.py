@@ -83,8 +83,6 @@ def evaluate(asked: Evaluation, progress: Progress) -> int:
 
 def check(asked: Evaluation) -> None:
     """Raises InputError at the flag that is wrong."""
-    if not asked.methods and not asked.predictions:
-        raise InputError("--methods", "there is nothing to evaluate", "Name methods, or predictions of others")
     for name in asked.methods:
         if name != NEAREST:
             method(name)
@@ -100,6 +98,8 @@ def check(asked: Evaluation) -> None:
     exact = Pictures.parsed(asked.size).exact
     if exact is not None and asked.task in ("depth", "points"):
         raise InputError("--size", f"{asked.task} is measured on whole pictures", "Give the longest side alone")
+    if not asked.methods and not asked.predictions:
+        raise InputError("--methods", "there is nothing to evaluate", "Name methods, or predictions of others")
 
 
 def same_request(asked: Evaluation) -> None:

@@ -57,7 +57,7 @@ def test_what_is_right_gets_the_best_figures(made, tmp_path):
     poses = records(asked(made, tmp_path / "poses"))
     assert [(r.scene, r.views) for r in poses] == [("000000", 3), ("000000", 10), ("000001", 3), ("000001", 10)]
     assert all(r.status == "ok" and r.registered == r.total == r.views for r in poses)
-    assert all(r.figures["auc_5"] == 1 and r.figures["ate"] < 1e-9 for r in poses)
+    assert all(r.figures["auc_5"] == 1 and r.figures["ate"] < 1e-6 for r in poses)
     depth = records(asked(made, tmp_path / "depth", "depth"))
     assert all(r.figures["abs_rel"] < 1e-6 and r.figures["coverage"] == 1 for r in depth)
     views = records(asked(made, tmp_path / "nvs", "nvs"))
@@ -87,7 +87,7 @@ def test_cameras_in_another_world_are_as_good_and_wrong_ones_are_wrong_by_as_muc
     three = by["000000", 3]
     assert three.pair_errors is not None
     np.testing.assert_allclose(sorted(three.pair_errors.rotation), [0, 10, 10], atol=1e-5)
-    assert three.figures["ate"] < 1e-9  # centres are right
+    assert three.figures["ate"] < 1e-6  # centres are right
     assert by["000000", 10].status == "failed" and by["000000", 10].why == "ValueError: no prediction"
 
 
@@ -151,6 +151,7 @@ def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     shutil.copytree(made[0], root)
     shutil.copytree(made[0] / "000000", root / "000002")
     cameras = root / "000000" / "cameras.json"
+    (root / "000000" / "transforms.json").unlink()  # which is read first
     content = json.loads(cameras.read_text())
     content["images"][3]["camera_from_world"][0][3] = 1e400
     cameras.write_text(json.dumps(content).replace("Infinity", "NaN"))
