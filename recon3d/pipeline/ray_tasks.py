@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from recon3d.pipeline.shards import Shard
 
 T = TypeVar("T")
 RETRIES = 3  # Ray's own default, written down because work that resumes relies on it
+ANSWERS_WITHIN = 10.0  # seconds
 
 
 def on_ray(address: str, count: int, function: Callable[..., T], *arguments: Any) -> list[T]:
@@ -26,26 +28,39 @@ def on_ray(address: str, count: int, function: Callable[..., T], *arguments: Any
     except ImportError:
         remedy = "Run: pip install 'recon3d-toolkit[ray]', on every machine of the cluster"
         raise InputError("--ray", "Ray is not installed", remedy) from None
+    if address != "auto":
+        check_answers(address)
     try:
-        context = ray.init(address=None if address == "auto" else address, logging_level="warning")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        what = f"no cluster answers at '{address}' ({str(error).splitlines()[0]})"
-        raise InputError("--ray", what, "Start one with: ray start --head, or give auto") from error
+        cluster = ray.init(address=None if address == "auto" else address, logging_level="warning")
+    except ConnectionError as error:  # Ray tells on stderr why, as where a token is wrong
+        what = f"the cluster at '{address}' does not take us ({str(error).splitlines()[0]})"
+        raise InputError("--ray", what, "Try `ray status` with the same address") from error
     lost, results = [], []
-    with context:
+    with cluster:
         task = ray.remote(_in_folder).options(max_retries=RETRIES, **claim(ray.nodes()))
         pending = [task.remote(os.getcwd(), function, Shard(i + 1, count), arguments) for i in range(count)]
         for running in pending:
             try:
                 results.append(ray.get(running))
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
             except ray.exceptions.RayError as error:
-                lost.append(str(error).splitlines()[0])
+                cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+                if not isinstance(cause, ray.exceptions.RayError):
+                    raise cause from None
+                lost.append(str(cause).splitlines()[0])
     if lost:
-        what = f"{len(lost)} of {count} tasks died {RETRIES + 1} times, one of them so: {lost[0]}"
+        what = f"{len(lost)} of {count} tasks were given up, one of them for this: {lost[0]}"
         raise InputError("--ray", what, "What is finished is kept: the same command goes on from there")
     return results
+
+
+def check_answers(address: str) -> None:
+    """Raise InputError at --ray where nothing listens at HOST:PORT or ray://HOST:PORT: Ray itself would try for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
+    except (OSError, ValueError, OverflowError) as error:
+        remedy = "Give auto, or HOST:PORT as `ray start --head` prints it"
+        raise InputError("--ray", f"no cluster answers at '{address}' ({error})", remedy) from error
 
 
 def claim(machines: list[dict[str, Any]]) -> dict[str, Any]:

@@ -49,9 +49,7 @@ def rows(scenes: Path, file: str = "batch.json") -> dict[str, dict]:
 
 def scene_files(scenes: Path) -> dict[str, bytes]:
     """Every file of every scene but those that hold times."""
-    files = (
-        file for file in scenes.rglob("*") if file.is_file() and file.suffix != ".json" or file.name == "cameras.json"
-    )
+    files = (file for file in scenes.rglob("*") if file.is_file() and not TIMED.match(file.name))
     return {str(file.relative_to(scenes)): file.read_bytes() for file in files}
 
 
