@@ -34,7 +34,7 @@ def on_ray(address: str, count: int, function: Callable[..., T], *arguments: Any
         cluster = ray.init(address=None if address == "auto" else address, logging_level="warning")
     except ConnectionError as error:  # Ray tells on stderr why, as where a token is wrong
         what = f"the cluster at '{address}' does not take us ({str(error).splitlines()[0]})"
-        raise InputError("--ray", what, "Try `ray status` with the same address") from error
+        raise InputError("--ray", what, "See `ray status`; `ray stop` forgets one that is gone") from error
     lost, results = [], []
     with cluster:
         task = ray.remote(_in_folder).options(max_retries=RETRIES, **claim(ray.nodes()))
