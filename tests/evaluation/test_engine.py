@@ -24,6 +24,7 @@ from recon3d.evaluation.engine import Evaluation, evaluate
 from recon3d.evaluation.records import read_records
 from recon3d.evaluation.report import write_report
 from recon3d.metrics.image import psnr
+from recon3d.pipeline.shards import Shard
 from recon3d.progress import Progress
 
 SIZE = (48, 64)
@@ -115,7 +116,7 @@ def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made
 def test_shards_make_what_one_run_makes_and_merge_into_its_report(made, tmp_path, capsys):
     whole = asked(made, tmp_path / "whole")
     assert evaluate(whole, Progress()) == 4 and evaluate(whole, Progress()) == 0
-    parts = [replace(whole, out=tmp_path / f"part{i}", shard=(i, 2)) for i in (1, 2)]
+    parts = [replace(whole, out=tmp_path / f"part{i}", shard=Shard(i, 2)) for i in (1, 2)]
     assert [evaluate(part, Progress()) for part in parts] == [2, 2]
     assert outcome(["eval", "merge", *(str(p.out) for p in parts), "--out", str(tmp_path / "merged")]) == 0
     write_report(whole.out)
@@ -163,7 +164,7 @@ def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     ask = Evaluation("nvs", root, tmp_path / "out", predictions=(("oracle", wrong),), views=(3,), size="64")
     found = {r.scene: r for r in records(ask)}
     assert found["000000"].status == "skipped" and "cameras.json" in str(found["000000"].why)
-    assert found["000001"].status == "ok"  # its photo 4 is left out, so that another one is held out
+    assert found["000001"].status == "failed" and "04.png" in str(found["000001"].why)
     assert found["000002"].status == "failed" and "04.png" in str(found["000002"].why)
     write_report(ask.out)
     assert "cameras.json" in (ask.out / "report.md").read_text()
