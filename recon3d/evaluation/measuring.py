@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -123,7 +123,12 @@ def nearest_photo(settings: Settings, subset: Subset) -> Measured:
     photos = [target_picture(subset, settings.pictures, i) for i in subset.target]
     renders = [fitted(a, b) for a, b in zip(renders, photos, strict=True)]
     place = f"pictures/nearest photo/{subset.scene.name}@{len(subset.context)}"
-    return Measured(of_renders(subset, renders, photos, settings.lpips, settings.out, place), len(inputs), None)
+    found = of_renders(subset, renders, photos, settings.lpips, settings.out, place)
+    if not settings.posed:  # no camera moves it: it stands beside what others draw, both ways
+        both = {f"{name}_{way}": value for name, value in found.figures.items() for way in ("transferred", "aligned")}
+        missing = {f"{name}_{way}": why for name, why in found.unavailable.items() for way in ("transferred", "aligned")}
+        found = replace(found, figures=both, unavailable=missing)
+    return Measured(found, len(inputs), None)
 
 
 def fitted(picture: Tensor, like: Tensor) -> Tensor:

@@ -119,7 +119,13 @@ def _table(task: Task, dataset: str, records: list[Record]) -> Table:
         if any(row.fits(task, dataset, measured.views, measured.protocol) for measured in rows)
     ]  # fmt: skip
     notes = (*_unlike(rows), *_lacking(rows, wanted))
-    return Table(task, dataset, shared, tuple(wanted), rows, tuple(compared), notes)
+    shown = tuple(column for column in wanted if any(_measured(row, *column) for row in rows))
+    return Table(task, dataset, shared, shown, rows, tuple(compared), notes)
+
+
+def _measured(row: Row, name: str, average: Average) -> bool:
+    score = row.score(name, average)
+    return score is not None and score.scenes > 0
 
 
 def _groups(records: list[Record]) -> list[tuple[str, int, dict[str, str], list[Record]]]:

@@ -99,7 +99,7 @@ def test_the_nearest_photo_is_what_it_says(made, tmp_path):
     centers = [-np.array(c["camera_from_world"])[:, :3].T @ np.array(c["camera_from_world"])[:, 3] for c in cameras]
     nearest = min((0, 5, 9), key=lambda i: np.linalg.norm(centers[i] - centers[HELD[0]]))  # evenly among the others
     a, b = (torch.from_numpy(np.array(Image.open(truth / "images" / f"{i:02d}.png"))).float() / 255 for i in (nearest, HELD[0]))
-    assert found[1].figures["psnr"] == pytest.approx(psnr(a, b), abs=1e-4)
+    assert found[1].figures["psnr_aligned"] == found[1].figures["psnr_transferred"] == pytest.approx(psnr(a, b), abs=1e-4)
 
 
 def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made, tmp_path):

@@ -215,7 +215,8 @@ def main() -> None:
         return
     untrained = network(Checkpoint(SHIPPED, table()[SHIPPED], None, source.config), 0, None)
     assert isinstance(untrained, SmallNetwork)
-    methods = {"one camera, mean depth": identity, "untrained": by(untrained), SHIPPED: by(trained), "COLMAP": colmap}
+    methods = {"one camera, mean depth": identity, "untrained": by(untrained), SHIPPED: by(trained)}
+    methods |= {"COLMAP": colmap} if options.colmap else {}
     procedural(options.scenes, options.colmap, methods)
 
 
