@@ -16,6 +16,7 @@ from recon3d.core.harmonics import C0
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io import ply_table
+from recon3d.io.bad_rows import kept_rows, not_finite
 from recon3d.io.ply import mode_of
 from recon3d.io.ply_table import unreadable
 
@@ -30,9 +31,9 @@ REST_COUNTS = (0, 9, 24, 45)  # bytes of harmonics a splat, of degrees 0 to 3
 
 
 def read_compressed_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Splats:
-    """The splats of a compressed PLY, float32; nothing of such a file has to be changed, so `note` is told nothing.
+    """The splats of a compressed PLY, float32; `note` is told of those that cannot be rendered and were left out.
 
-    InputError where the file is none, lies about its length, or holds a value that cannot be rendered.
+    InputError where the file is none, lies about its length, or holds many such splats.
     """
     path = Path(path)
     try:
@@ -50,11 +51,9 @@ def read_compressed_ply(path: Path | str, note: Callable[[str], None] | None = N
         parts.append(_physical(vertices[some], chunks[np.arange(len(vertices))[some] // CHUNK]))
     means, quats, scales, opacities, colors = (np.concatenate(column) for column in zip(*parts, strict=True))
     sh = np.concatenate([colors[:, None], _harmonics(rest)], 1)
-    for name, array in (("means", means), ("scales", scales), ("colours", sh)):
-        bad = int((~np.isfinite(array.reshape(len(array), -1))).any(1).sum())
-        if bad:
-            raise unreadable(path, f"the {name} of {bad} of its {len(array)} splats are not finite numbers")
-    return Splats(means, quats, scales, opacities, sh, mode=mode_of(header.comments))
+    kept = kept_rows(path, {"means": not_finite(means), "scales": not_finite(scales), "colours": not_finite(sh)}, note)
+    splats = Splats(means, quats, scales, opacities, sh, mode=mode_of(header.comments))
+    return splats if kept.all() else splats[kept]
 
 
 def _tables(file: BinaryIO, path: Path, header: ply_table.Header) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
