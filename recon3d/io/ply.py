@@ -16,15 +16,8 @@ from recon3d.atomic import atomic_file
 from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import ply_table
-from recon3d.io.ply_values import (
-    COLORS,
-    DISPLAY_COLORS,
-    REST_COUNTS,
-    linear_opacities,
-    linear_scales,
-    physical,
-    stored_columns,
-)
+from recon3d.io.neighbours import linear_scales
+from recon3d.io.ply_values import COLORS, DISPLAY_COLORS, REST_COUNTS, linear_opacities, physical, stored_columns
 
 # A logit of 40 is 1 - 4e-18: float32 reads it as exactly 1, and no reader meets an infinity.
 LOGIT_BOUND = 40.0

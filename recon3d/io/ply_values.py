@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from recon3d.core.harmonics import C0
 from recon3d.core.splats import Splats
 from recon3d.io.bad_rows import kept_rows, not_finite
+from recon3d.io.neighbours import FEWEST, linear_scales
 
 REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
 KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
 COLORS, DISPLAY_COLORS = ("f_dc_0", "f_dc_1", "f_dc_2"), ("red", "green", "blue")
 SCALES, ROTATION = ("scale_0", "scale_1", "scale_2"), ("rot_0", "rot_1", "rot_2", "rot_3")
 FILTER = "filter_3D"
-FEWEST, OPACITY_BOUND = 32, 1e-6  # splats that tell opacities from logits; how near to 0 and 1 a mended opacity comes
+OPACITY_BOUND = 1e-6  # how near to 0 and 1 a mended opacity comes
 FLAT = 1 / 1000  # a surfel's third axis, of the smaller of its two
-# Scales of trained scenes have a median of 0.2 to 0.7 of the distance between neighbours; far above stands fog.
-USUAL, TOO_WIDE = 0.4, 2.0
-SAMPLED = 2048  # splats whose nearest neighbour tells that distance
 
 
 @dataclass(frozen=True)
@@ -142,27 +139,6 @@ def linear_opacities(values: Annotated[np.ndarray, "G"]) -> bool:
     """
     within = len(values) >= FEWEST and values.min() >= -1e-6 and values.max() <= 1 + 1e-6
     return bool(within and (np.ptp(values) > 0 or abs(values[0] - 1) < 1e-6))
-
-
-def linear_scales(values: Annotated[np.ndarray, "G n"], means: Annotated[np.ndarray, "G 3"]) -> bool:
-    """Whether scales stand where their logarithms should: all of 32 and more splats positive, and as logarithms far too large
-    beside the distances of neighbours, which as they stand they fit better."""
-    if len(values) < FEWEST or not values.min() > 0:
-        return False
-    apart = neighbour_distance(means)
-    if not apart > 0:
-        return False
-    plain = float(np.median(values))
-    as_logs = float(np.exp(min(np.median(values), 700.0)))
-    off = [abs(np.log(size / apart / USUAL)) for size in (plain, as_logs)]
-    return as_logs > TOO_WIDE * apart and off[0] < off[1]
-
-
-def neighbour_distance(means: Annotated[np.ndarray, "G 3"]) -> float:
-    """The median distance of some splats from the nearest other one."""
-    tree = cKDTree(means, balanced_tree=False, compact_nodes=False)
-    some = means[:: max(1, len(means) // SAMPLED)]
-    return float(np.median(tree.query(some, 2)[0][:, 1]))
 
 
 def filtered(
