@@ -16,7 +16,7 @@ from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import sog_container as container
 from recon3d.io.bad_rows import kept_rows, not_finite
-from recon3d.io.sog_codebooks import codebook, morton_order, nearest, palette, palette_size
+from recon3d.io.sog_codebooks import codebook, log_cells, morton_order, nearest, palette, palette_size
 from recon3d.io.sog_container import Container, unreadable
 from recon3d.version import __version__
 
@@ -208,10 +208,7 @@ def write_sog(path: Path | str, splats: Splats) -> None:
     if not 0 < len(splats) <= MOST_SPLATS:
         what = f"SOG holds 1 to {MOST_SPLATS // 10**6} million splats, and these are {len(splats)}"
         raise InputError(path, what, "Keep fewer splats, or write PLY" if len(splats) else "Keep some splats")
-    means = splats.means.astype(np.float64)
-    means = np.sign(means) * np.log1p(np.abs(means))
-    lows, highs = means.min(0), means.max(0)
-    cells = np.rint((means - lows) / np.where(highs > lows, highs - lows, 1) * 65535).astype(np.uint16)
+    cells, lows, highs = log_cells(splats.means)
     order = morton_order(cells)
     cells, splats = cells[order], splats[order]
     pictures: dict[str, bytes] = {}

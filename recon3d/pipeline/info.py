@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from recon3d.core.harmonics import C0
-from recon3d.io.splat_files import read_splats
-from recon3d.pipeline.export import Coding, axes_to_read, cameras_beside, splat_file
+from recon3d.pipeline.export import Coding, cameras_beside, splat_file
 
 
 def info(path: Path, coding: Coding) -> dict[str, Any]:
     """What a splat file holds: format, counts, bounds, mode, size, and whether its values are sane. Raises InputError."""
     source, cameras = splat_file(path), cameras_beside(path)
-    read = read_splats(source, axes_to_read(source, coding), coding.opacity == "as-is")
+    read = coding.read(source)
     splats = read.splats
     dense = splats.means[splats.opacities >= 0.1] if (splats.opacities >= 0.1).any() else splats.means
     low, high = np.percentile(dense, (1, 99), axis=0)
