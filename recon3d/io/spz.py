@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from recon3d.core.outliers import outlying
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io import spz_layout as layouts
@@ -177,11 +178,10 @@ def _fractional_bits(path: Path, means: Annotated[np.ndarray, "G 3"]) -> int:
     """As many as the largest coordinate leaves of 23, at most 24. InputError where it has no place without any."""
     largest = float(np.abs(means).max())
     if largest > MOST_STEPS:
-        raise InputError(
-            path,
-            f"a coordinate is {largest:.4g}, and SPZ holds up to {MOST_STEPS}",
-            "Make the scene smaller with --scale",
-        )
+        worst = int(np.abs(means).max(1).argmax())
+        at = ", ".join(f"{x:.4g}" for x in means[worst])
+        remedy = "Make the scene smaller with --scale" + (", or leave it out with --crop" if outlying(means).any() else "")
+        raise InputError(path, f"splat {worst} lies at ({at}), and SPZ holds coordinates up to {MOST_STEPS}", remedy)
     if largest * 2**MOST_FRACTIONAL_BITS <= MOST_STEPS:
         return MOST_FRACTIONAL_BITS
     return math.floor(math.log2(MOST_STEPS / largest))

@@ -126,14 +126,22 @@ def written_and_checked(
 ) -> dict[str, Any]:
     """Write a splat file and compare it with what was meant; notes speak of it by `name`."""
     splats = scene.splats
-    written = write(path, kind, splats, coding, lambda text: progress.note(text.replace(str(path), name)))
+    try:
+        written = write(path, kind, splats, coding, lambda text: progress.note(text.replace(str(path), name)))
+    except InputError as error:
+        raise InputError(error.where.replace(str(path), name), error.what, error.remedy) from error
     report: dict[str, Any] = {
         "format": kind, "read": scene.read, "written": len(splats), "degree": written.degree, "mode": splats.mode,
         "bytes": path.stat().st_size,
     }  # fmt: skip
     if check:
         with progress.stage("check"):
-            report["check"] = compared(path, kind, splats, scene.cameras, coding)
+            check = report["check"] = compared(path, kind, splats, scene.cameras, coding)
+        if not check["ok"]:
+            progress.note(
+                f"{name}: {check['psnr']:.1f} dB against the scene in memory, less than the {check['least']:g} dB that "
+                f"{FORMATS[kind].suffix} keeps of real scenes"
+            )
     if splats.mode not in FORMATS[kind].modes:
         progress.note(f"{name}: {FORMATS[kind].suffix} does not say that the splats are {splats.mode}")
     return report

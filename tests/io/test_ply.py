@@ -277,7 +277,7 @@ def test_a_point_cloud_a_list_property_and_a_zero_quaternion_are_refused(tmp_pat
     for i in range(4):
         rows[f"rot_{i}"][1] = 0
     PlyData([PlyElement.describe(rows, "vertex")]).write(path)
-    with pytest.raises(InputError, match="1 of its 2 splats cannot be rendered .1 by their rotations of 0, 0, 0, 0"):
+    with pytest.raises(InputError, match=r"1 of its 2 splats cannot be rendered .1 by their rotations of 0, 0, 0, 0"):
         read_ply(path)
     head = "".join(f"property float {n}\n" for n in column_names(0))
     lists = "property list uchar int i\n"
