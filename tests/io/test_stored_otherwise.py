@@ -1,4 +1,4 @@
-"""Splat files whose writers store numbers otherwise than the format has them: read as the same splats stored rightly."""
+"""PLY and GLB whose writers store numbers otherwise than the format has them: read as the same splats stored rightly."""
 
 from pathlib import Path
 
@@ -9,7 +9,10 @@ from plyfile import PlyData, PlyElement
 from recon3d.core.harmonics import C0
 from recon3d.core.splats import FIELDS, Splats
 from recon3d.errors import InputError
+from recon3d.io.glb import read_glb, write_glb
 from recon3d.io.ply import column_names, logits_of, read_ply, write_ply
+from tests.io.test_glb import parts_of, write_parts
+from tests.io.test_splat_files import assert_alike
 from tests.shared_folder import shared
 
 
@@ -131,3 +134,32 @@ def test_the_shared_cases_have_the_medians_of_the_scenes_they_were_made_of(name,
     assert len(found) == count
     assert float(np.median(found.scales)) == pytest.approx(scale, rel=0.01)
     assert float(np.median(found.opacities)) == pytest.approx(opacity, rel=0.01)
+
+
+def with_scales(path: Path, splats: Splats, scales: np.ndarray) -> Path:
+    """A GLB of the splats with other numbers in the place of its scales."""
+    write_glb(path, splats)
+    content, numbers = parts_of(path)
+    index = content["meshes"][0]["primitives"][0]["attributes"]["KHR_gaussian_splatting:SCALE"]
+    start = content["bufferViews"][content["accessors"][index]["bufferView"]]["byteOffset"]
+    data = scales.astype("<f4").tobytes()
+    write_parts(path, content, numbers[:start] + data + numbers[start + len(data) :])
+    return path
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 20.0])
+def test_a_glb_with_logarithms_for_scales_is_recognised_by_negative_ones(tmp_path, size):
+    """At a size of 20 only a few of them are negative: the rest fits the distances of neighbours as logarithms."""
+    meant, notes = scene(size=size), []
+    found, _ = read_glb(with_scales(tmp_path / "a.glb", meant, np.log(meant.scales)), notes.append)
+    assert_alike(found, meant)
+    assert len(notes) == 1 and "logarithms" in notes[0]
+
+
+def test_a_few_negative_scales_among_scales_that_fit_are_bad_splats_and_no_logarithms(tmp_path):
+    meant, notes = scene(), []
+    scales = meant.scales.copy()
+    scales[:3] *= -1
+    found, _ = read_glb(with_scales(tmp_path / "a.glb", meant, scales), notes.append)
+    assert_alike(found, meant[3:])
+    assert notes[0].endswith("3 of its 400 splats cannot be rendered (3 by their scales) and were left out")
