@@ -131,7 +131,10 @@ def _splats(document: Document, primitive: dict[str, Any], note: Note | None) ->
         return gltf.values(document, primitive["attributes"][name], kind, stored)
 
     means = values("POSITION", "VEC3", gltf.FLOATS | gltf.UNSIGNED | gltf.SIGNED | gltf.PLAIN)
-    xyzw = values(f"{NAME}:ROTATION", "VEC4", gltf.FLOATS | gltf.SIGNED).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # numbers that are none are left out below
+        xyzw = values(f"{NAME}:ROTATION", "VEC4", gltf.FLOATS | gltf.SIGNED).astype(np.float64)
+        lengths = np.linalg.norm(xyzw, axis=1, keepdims=True)
+        quats = np.where(lengths > 0, xyzw / np.where(lengths > 0, lengths, 1), 0)[:, [3, 0, 1, 2]].astype(np.float32)
     plain = {(code, False) for code, _ in gltf.UNSIGNED}
     scales = values(f"{NAME}:SCALE", "VEC3", gltf.FLOATS | gltf.UNSIGNED | plain)
     opacities = values(f"{NAME}:OPACITY", "SCALAR", gltf.FLOATS | gltf.UNSIGNED)[:, 0].copy()
@@ -140,9 +143,8 @@ def _splats(document: Document, primitive: dict[str, Any], note: Note | None) ->
     if sum(held) not in (1, 4, 9, 16) or not all(held[: sum(held)]):
         raise unreadable(path, f"its harmonics have {sum(held)} coefficients, which is no whole number of degrees")
     sh = [values(name, "VEC3", gltf.FLOATS) for name in names[: sum(held)]]
-    if any(len(array) != len(means) for array in (xyzw, scales, opacities, *sh)):
+    if any(len(array) != len(means) for array in (quats, scales, opacities, *sh)):
         raise unreadable(path, "its attributes are of different lengths")
-    lengths = np.linalg.norm(xyzw, axis=1, keepdims=True)
     finite = ~(not_finite(means) | not_finite(scales))
     if logarithmic(scales[finite], means[finite]):
         with np.errstate(over="ignore"):
@@ -151,13 +153,11 @@ def _splats(document: Document, primitive: dict[str, Any], note: Note | None) ->
             note(f"{path}: its scales are logarithms, as a draft of {NAME} had them: mended")
     colors = np.stack(sh, 1)
     bad = {
-        "means": not_finite(means), "rotations": ~(lengths[:, 0] > 0) | ~np.isfinite(lengths[:, 0]),
+        "means": not_finite(means), "rotations": ~quats.any(1) | not_finite(quats),
         "scales": not_finite(scales) | (scales < 0).any(1), "opacities": ~((opacities >= 0) & (opacities <= 1)),
         "colours": not_finite(colors),
     }  # fmt: skip
     kept = kept_rows(path, bad, note)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        quats = (xyzw / lengths)[:, [3, 0, 1, 2]].astype(np.float32)
     scales = np.maximum(scales, np.finfo(np.float32).tiny)
     splats = Splats(np.array(means), quats, scales, opacities, colors)
     splats = splats if kept.all() else splats[kept]
