@@ -16,7 +16,10 @@ from recon3d.pipeline.export import Coding, export, export_points
 from recon3d.progress import Progress
 from recon3d.viewer.export_page import export_page
 
-ABOUT = "A splat file or the folder of a run to .ply, .sog, .spz, .glb, .splat or one .html, by the name of the output."
+ABOUT = (
+    "A splat file or the folder of a run to .ply, .compressed.ply, .sog, .spz, .glb, .splat or one .html, by the name of "
+    "the output."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def main(arguments: list[str]) -> None:
             options.scene, options.out, options.edits, options.coding, not options.no_check, options.overwrite, progress
         )
     if options.json:
-        print_json(report)
+        print_json(report | {"warnings": progress.notes})
         return
     table(rows_of(report))
 

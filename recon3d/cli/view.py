@@ -32,8 +32,8 @@ class Options:
     """Address to listen at. Beyond this machine, the address to open holds a token."""
     no_browser: bool = False
     """Print the address, open nothing."""
-    axes: Literal["rdf", "rub", "luf"] | None = None
-    """Axes of an .spz or .glb that does not say them."""
+    axes: Literal["rdf", "rub", "luf", "rfu"] | None = None
+    """Axes of a file that does not say them: y down (rdf), y up (rub, luf) or z up (rfu)."""
 
 
 def main(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recon3d.errors import InputError
 
-RUB, RDF = 4, 6
+RUB, RDF, Z_UP = 4, 6, 12
 # Number of the coordinate record -> where x, y, z point by its letters (right/left, up/down, forward/back), and our x, y, z
 # as signed axes of the file (1, 2, 3). The turns are those of the library (@adobe/spz 0.2.3), as measured.
 SYSTEMS: dict[int, tuple[str, tuple[int, int, int]]] = {
@@ -33,7 +33,7 @@ SYSTEMS: dict[int, tuple[str, tuple[int, int, int]]] = {
 }
 # The library's turn of these is not what their letters say; its writers use the same turn, so that it is right for them.
 UNLIKE_THEIR_LETTERS = (9, 10, 15, 16)
-GIVEN = {"rdf": 6, "rub": 4, "luf": 7}  # what --axes may say
+GIVEN = {"rdf": 6, "rub": 4, "luf": 7, "rfu": 12}  # what --axes may say
 HALF_TURN = np.diag([1.0, -1.0, -1.0])  # about x: from RDF to RUB, and back
 
 

@@ -1,4 +1,4 @@
-"""Splats in PlayCanvas' compressed PLY, read only: 16 bytes a splat between the bounds of its chunk, harmonics a byte each.
+"""Splats in PlayCanvas' compressed PLY: 16 bytes a splat between the bounds of its chunk, harmonics a byte each.
 
 The axes of the file are our world's; nothing is turned.
 """
@@ -12,12 +12,15 @@ from typing import Annotated, BinaryIO
 
 import numpy as np
 
+from recon3d.atomic import atomic_file
 from recon3d.core.harmonics import C0
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io import ply_table
-from recon3d.io.ply import mode_of
+from recon3d.io.bad_rows import kept_rows, not_finite
+from recon3d.io.ply import MODE_COMMENT, MODE_WORDS, mode_of
 from recon3d.io.ply_table import unreadable
+from recon3d.io.sog_codebooks import log_cells, morton_order
 
 CHUNK = 256  # splats that share bounds
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
@@ -26,13 +29,14 @@ BOUNDS = {
     "scale": ("scale_x", "scale_y", "scale_z"),
     "color": ("r", "g", "b"),  # absent from files of the first writers: 0 to 1
 }
+WIDEST_LOG = 20.0  # scales are written between its exponential and the inverse of that, as the format's own tools do
 REST_COUNTS = (0, 9, 24, 45)  # bytes of harmonics a splat, of degrees 0 to 3
 
 
 def read_compressed_ply(path: Path | str, note: Callable[[str], None] | None = None) -> Splats:
-    """The splats of a compressed PLY, float32; nothing of such a file has to be changed, so `note` is told nothing.
+    """The splats of a compressed PLY, float32; `note` is told of those that cannot be rendered and were left out.
 
-    InputError where the file is none, lies about its length, or holds a value that cannot be rendered.
+    InputError where the file is none, lies about its length, or holds many such splats.
     """
     path = Path(path)
     try:
@@ -50,11 +54,9 @@ def read_compressed_ply(path: Path | str, note: Callable[[str], None] | None = N
         parts.append(_physical(vertices[some], chunks[np.arange(len(vertices))[some] // CHUNK]))
     means, quats, scales, opacities, colors = (np.concatenate(column) for column in zip(*parts, strict=True))
     sh = np.concatenate([colors[:, None], _harmonics(rest)], 1)
-    for name, array in (("means", means), ("scales", scales), ("colours", sh)):
-        bad = int((~np.isfinite(array.reshape(len(array), -1))).any(1).sum())
-        if bad:
-            raise unreadable(path, f"the {name} of {bad} of its {len(array)} splats are not finite numbers")
-    return Splats(means, quats, scales, opacities, sh, mode=mode_of(header.comments))
+    kept = kept_rows(path, {"means": not_finite(means), "scales": not_finite(scales), "colours": not_finite(sh)}, note)
+    splats = Splats(means, quats, scales, opacities, sh, mode=mode_of(header.comments))
+    return splats if kept.all() else splats[kept]
 
 
 def _tables(file: BinaryIO, path: Path, header: ply_table.Header) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,3 +140,71 @@ def _harmonics(rest: Annotated[np.ndarray, "G n"]) -> Annotated[np.ndarray, "G k
     values = (np.arange(256) + 0.5) / 256
     values[[0, 255]] = 0, 1
     return ((values - 0.5) * 8).astype(np.float32)[rest].reshape(len(rest), 3, -1).transpose(0, 2, 1)
+
+
+def write_compressed_ply(path: Path | str, splats: Splats) -> None:
+    """Write splats along a Z-curve, so that the 256 of a chunk lie together. The bytes depend on the values (and the mode) only.
+
+    Raises ValueError where a value cannot be rendered, InputError where there are no splats.
+    """
+    path = Path(path)
+    splats.check(f"writing {path}")
+    if not len(splats):
+        raise InputError(path, "there are no splats to write", "Give a scene with splats")
+    splats = splats[morton_order(log_cells(splats.means)[0])]
+    scales = np.log(splats.scales.astype(np.float64)).clip(-WIDEST_LOG, WIDEST_LOG)
+    colors = 0.5 + C0 * splats.sh[:, 0].astype(np.float64)
+    bounds, fractions = zip(*(_within_chunks(values) for values in (splats.means, scales, colors)), strict=True)
+    rgba = np.concatenate([fractions[2], splats.opacities[:, None]], 1)
+    packed = [
+        _packed(fractions[0], (11, 10, 11)), _packed_quats(splats.quats), _packed(fractions[1], (11, 10, 11)),
+        _packed(rgba, (8, 8, 8, 8)),
+    ]  # fmt: skip
+    rest = splats.sh[:, 1:].transpose(0, 2, 1).reshape(len(splats), -1)
+    header = _header(splats, -(-len(splats) // CHUNK), rest.shape[1])
+    with atomic_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(header.encode("ascii"))
+        file.write(np.concatenate(bounds, 1).astype("<f4").tobytes())
+        file.write(np.stack(packed, 1).astype("<u4").tobytes())
+        # 256 cells of 1/32 from -4 to 4
+        file.write((rest.astype(np.float64) * 32 + 128).clip(0, 255).astype(np.uint8).tobytes())
+
+
+def _header(splats: Splats, chunks: int, rest: int) -> str:
+    lines = ["ply", "format binary_little_endian 1.0"]
+    if splats.mode != "default":
+        lines.append(f"comment {MODE_COMMENT} {MODE_WORDS[splats.mode]}")
+    lines.append(f"element chunk {chunks}")
+    lines += [f"property float {name}" for kind in BOUNDS for name in _bounds(kind)]
+    lines.append(f"element vertex {len(splats)}")
+    lines += [f"property uint {name}" for name in PACKED]
+    if rest:
+        lines.append(f"element sh {len(splats)}")
+        lines += [f"property uchar f_rest_{i}" for i in range(rest)]
+    return "\n".join([*lines, "end_header", ""])
+
+
+def _within_chunks(values: Annotated[np.ndarray, "G 3"]) -> tuple[Annotated[np.ndarray, "C 6"], Annotated[np.ndarray, "G 3"]]:
+    """The least and the greatest of each chunk (float32), and where between them each value lies."""
+    values = values.astype(np.float32)
+    starts = np.arange(0, len(values), CHUNK)
+    ends = [end.reduceat(values, starts, axis=0) for end in (np.minimum, np.maximum)]
+    low, high = (end.astype(np.float64)[np.arange(len(values)) // CHUNK] for end in ends)
+    return np.concatenate(ends, 1), (values - low) / np.where(high > low, high - low, 1)
+
+
+def _packed(fractions: Annotated[np.ndarray, "G n"], bits: tuple[int, ...]) -> Annotated[np.ndarray, "G"]:
+    """Numbers from 0 to 1 in so many bits each, from the highest on."""
+    word = np.zeros(len(fractions), np.uint32)
+    for column, width in zip(fractions.T, bits, strict=True):
+        most = (1 << width) - 1
+        word = word << np.uint32(width) | np.rint(column.clip(0, 1) * most).astype(np.uint32)
+    return word
+
+
+def _packed_quats(quats: Annotated[np.ndarray, "G 4"]) -> Annotated[np.ndarray, "G"]:
+    largest = np.abs(quats).argmax(1)[:, None]
+    unit = quats.astype(np.float64) / np.linalg.norm(quats, axis=1, keepdims=True)
+    unit *= np.where(np.take_along_axis(unit, largest, 1) < 0, -1, 1)
+    three = unit[np.arange(4) != largest].reshape(-1, 3)
+    return _packed(three / math.sqrt(2) + 0.5, (10, 10, 10)) | largest[:, 0].astype(np.uint32) << np.uint32(30)

@@ -19,7 +19,10 @@ from recon3d.core.splats import FIELDS, Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import gltf
 from recon3d.io.axes import HALF_TURN, SYSTEMS, given_system, rdf_from
+from recon3d.io.bad_rows import kept_rows, not_finite
 from recon3d.io.gltf import Document, unreadable
+from recon3d.io.neighbours import logarithmic
+from recon3d.io.spz import read_embedded
 
 NAME = "KHR_gaussian_splatting"
 DISPLAY, LINEAR = "srgb_rec709_display", "lin_rec709_display"
@@ -31,8 +34,11 @@ MODES: tuple[Mode, ...] = ("default", "antialiased", "2dgs")
 MARK = "recon3d"  # our place in asset.extras
 RUB, LUF = 4, 7  # of SYSTEMS
 PLAYCANVAS = "splat-transform"  # the generator whose files look along +z, x left
+SPZ = "KHR_gaussian_splatting_compression_spz_2"  # within the extension: an SPZ in place of the attributes
+DRAFT_OF_SPZ = "KHR_spz_gaussian_splats_compression"  # beside none, in files of Cesium of 2025
 MEANT = 1e-4  # how far a node's columns may be from orthogonal, or its scales from one, and still be taken as such
-FEWEST_BYTES = 24  # of a splat in a file; fewer mean that parts of the file are shown many times
+FEWEST_BYTES = 24  # of a splat in a file that is not compressed; fewer mean that many primitives share their numbers
+FREE_SPLATS, MOST_TIMES = 1 << 16, 64  # splats whatever the file's size; how often nodes may show each of a larger scene
 Note = Callable[[str], None]
 
 
@@ -44,25 +50,55 @@ def read_glb(path: Path | str, note: Note | None = None, axes: str | None = None
     """
     path = Path(path)
     document = gltf.read_document(path)
-    parts, total = [], 0
     with gltf.lawful(path):
-        for primitive, matrix in gltf.placed_primitives(document):
-            if NAME not in primitive.get("extensions", {}):
-                continue
-            part = _splats(document, primitive, note)
-            total += len(part)
-            if total * FEWEST_BYTES > len(document.data):
-                raise unreadable(path, f"it shows more splats ({total}) than its {len(document.data)} bytes can hold")
-            parts.append(_moved(path, part, matrix))
-        if not parts:
+        placed = [(one, matrix) for one, matrix in gltf.placed_primitives(document) if _holds_splats(one)]
+        if not placed:
             used = ", ".join(str(name) for name in document.content.get("extensionsUsed", [])) or "no extension"
             raise InputError(path, f"it holds no splats ({used:.80})", f"Give a GLB with {NAME}")
+        parts = _parts(document, [one for one, _ in placed], note)
+        moved = [_moved(path, part, matrix) for part, (_, matrix) in zip(parts, placed, strict=True)]
         extras = document.content["asset"].get("extras")
         mark = extras.get(MARK, {}) if isinstance(extras, dict) else {}
-        mode = mark.get("mode", "default")
+        mode = mark.get("mode", moved[0].mode)
         system, why = _system(document, mark, axes)
-    splats = replace(_joined(parts), mode=mode if mode in MODES else "default")
+    splats = replace(_joined(moved), mode=mode if mode in MODES else "default")
     return splats.moved(rdf_from(system)), why
+
+
+def _holds_splats(primitive: dict[str, Any]) -> bool:
+    return not {NAME, DRAFT_OF_SPZ}.isdisjoint(primitive.get("extensions", {}))
+
+
+def _parts(document: Document, primitives: list[dict[str, Any]], note: Note | None) -> list[Splats]:
+    """The splats of primitives, which several nodes may show; InputError where they are more than the bytes can mean."""
+    path, held = document.path, len(document.data)
+    distinct: dict[int, Splats] = {}
+    needed = 0
+    for primitive in primitives:
+        if id(primitive) in distinct:
+            continue
+        spz = _spz_part(document, primitive)
+        part = _splats(document, primitive, note) if spz is None else read_embedded(spz, path, note)
+        needed += len(part) * (FEWEST_BYTES if spz is None else 1)
+        if needed > held + FREE_SPLATS:
+            raise unreadable(path, f"it declares more splats than its {held} bytes can hold")
+        distinct[id(primitive)] = part
+    shown, owned = (sum(len(distinct[one]) for one in which) for which in (map(id, primitives), distinct))
+    if shown > max(FREE_SPLATS, MOST_TIMES * owned):
+        raise unreadable(path, f"its nodes show more splats ({shown}) than make sense for the {owned} that it holds")
+    return [distinct[id(primitive)] for primitive in primitives]
+
+
+def _spz_part(document: Document, primitive: dict[str, Any]) -> bytes | None:
+    """The SPZ that a primitive holds instead of attributes; None where it holds those. InputError for other compressions."""
+    told = primitive["extensions"]
+    inner = told.get(NAME, {}).get("extensions", {}) if NAME in told else {SPZ: told[DRAFT_OF_SPZ]}
+    if not inner:
+        return None
+    if SPZ not in inner:
+        what = f"its splats are compressed by {', '.join(inner):.80}, and {SPZ} is read"
+        raise InputError(document.path, what, "Export it without compression")
+    return gltf.viewed(document, inner[SPZ]["bufferView"]).tobytes()
 
 
 def _system(document: Document, mark: dict[str, Any], axes: str | None) -> tuple[int, str]:
@@ -81,10 +117,6 @@ def _system(document: Document, mark: dict[str, Any], axes: str | None) -> tuple
 def _splats(document: Document, primitive: dict[str, Any], note: Note | None) -> Splats:
     """The splats of a primitive, in its own axes."""
     path, told = document.path, primitive["extensions"][NAME]
-    if "extensions" in told:
-        raise unreadable(
-            path, f"its splats are compressed ({', '.join(told['extensions']):.80}), which is not read here"
-        )
     given = {name: told.get(name, usual) for name, usual in PROPERTIES.items()}
     if given["kernel"] != PROPERTIES["kernel"] or given["colorSpace"] not in (DISPLAY, LINEAR):
         what = f"its splats are of the kernel {given['kernel']!s:.40} with colours in {given['colorSpace']!s:.40}"
@@ -99,7 +131,10 @@ def _splats(document: Document, primitive: dict[str, Any], note: Note | None) ->
         return gltf.values(document, primitive["attributes"][name], kind, stored)
 
     means = values("POSITION", "VEC3", gltf.FLOATS | gltf.UNSIGNED | gltf.SIGNED | gltf.PLAIN)
-    xyzw = values(f"{NAME}:ROTATION", "VEC4", gltf.FLOATS | gltf.SIGNED).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # numbers that are none are left out below
+        xyzw = values(f"{NAME}:ROTATION", "VEC4", gltf.FLOATS | gltf.SIGNED).astype(np.float64)
+        lengths = np.linalg.norm(xyzw, axis=1, keepdims=True)
+        quats = np.where(lengths > 0, xyzw / np.where(lengths > 0, lengths, 1), 0)[:, [3, 0, 1, 2]].astype(np.float32)
     plain = {(code, False) for code, _ in gltf.UNSIGNED}
     scales = values(f"{NAME}:SCALE", "VEC3", gltf.FLOATS | gltf.UNSIGNED | plain)
     opacities = values(f"{NAME}:OPACITY", "SCALAR", gltf.FLOATS | gltf.UNSIGNED)[:, 0].copy()
@@ -108,34 +143,25 @@ def _splats(document: Document, primitive: dict[str, Any], note: Note | None) ->
     if sum(held) not in (1, 4, 9, 16) or not all(held[: sum(held)]):
         raise unreadable(path, f"its harmonics have {sum(held)} coefficients, which is no whole number of degrees")
     sh = [values(name, "VEC3", gltf.FLOATS) for name in names[: sum(held)]]
-    if any(len(array) != len(means) for array in (xyzw, scales, opacities, *sh)):
+    if any(len(array) != len(means) for array in (quats, scales, opacities, *sh)):
         raise unreadable(path, "its attributes are of different lengths")
-    lengths = np.linalg.norm(xyzw, axis=1, keepdims=True)
-    _check_values(path, means, lengths, scales, opacities, sh)
-    scales = np.maximum(scales, np.finfo(np.float32).tiny)
-    splats = Splats(
-        np.array(means), (xyzw / lengths)[:, [3, 0, 1, 2]].astype(np.float32), scales, opacities, np.stack(sh, 1)
-    )
-    return _displayed(path, splats, note) if given["colorSpace"] == LINEAR else splats
-
-
-def _check_values(
-    path: Path, means: np.ndarray, lengths: np.ndarray, scales: np.ndarray, opacities: np.ndarray, sh: list[np.ndarray]
-) -> None:
+    finite = ~(not_finite(means) | not_finite(scales))
+    if logarithmic(scales[finite], means[finite]):
+        with np.errstate(over="ignore"):
+            scales = np.exp(scales)
+        if note:
+            note(f"{path}: its scales are logarithms, as a draft of {NAME} had them: mended")
+    colors = np.stack(sh, 1)
     bad = {
-        "means": ~np.isfinite(means).all(1),
-        "rotations": ~(lengths[:, 0] > 0) | ~np.isfinite(lengths[:, 0]),
-        "scales": ~np.isfinite(scales).all(1) | (scales < 0).any(1),
-        "opacities": ~((opacities >= 0) & (opacities <= 1)),
-        "harmonics": ~np.logical_and.reduce([np.isfinite(array).all(1) for array in sh]),
-    }
-    for name, wrong in bad.items():
-        if wrong.any():
-            raise InputError(
-                path,
-                f"the {name} of {int(wrong.sum())} of its {len(means)} splats cannot be rendered",
-                "Export it again, or remove those splats in an editor",
-            )
+        "means": not_finite(means), "rotations": ~quats.any(1) | not_finite(quats),
+        "scales": not_finite(scales) | (scales < 0).any(1), "opacities": ~((opacities >= 0) & (opacities <= 1)),
+        "colours": not_finite(colors),
+    }  # fmt: skip
+    kept = kept_rows(path, bad, note)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)
+    splats = Splats(np.array(means), quats, scales, opacities, colors)
+    splats = splats if kept.all() else splats[kept]
+    return _displayed(path, splats, note) if given["colorSpace"] == LINEAR else splats
 
 
 def _displayed(path: Path, splats: Splats, note: Note | None) -> Splats:

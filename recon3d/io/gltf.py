@@ -97,6 +97,25 @@ def entry(found: Any, index: Any) -> Any:
     return found[index]
 
 
+def viewed(document: Document, index: Any) -> Annotated[np.ndarray, "bytes"]:
+    """The bytes of a buffer view, in the file."""
+    view = entry(document.content["bufferViews"], index)
+    buffer = entry(document.content["buffers"], view["buffer"])
+    if view["buffer"] != 0 or "uri" in buffer:
+        raise ValueError("its numbers lie in another file")
+    start, length = view.get("byteOffset", 0), view["byteLength"]
+    _check_sizes(start, length)
+    if start + length > len(document.data):
+        raise ValueError(f"its part {index} reaches beyond the file")
+    return document.data[start : start + length]
+
+
+def _check_sizes(*numbers: Any) -> None:
+    for number in numbers:
+        if type(number) is not int or number < 0:
+            raise ValueError(f"{number!s:.20} is no size")
+
+
 def values(
     document: Document, index: Any, kind: str, stored: set[tuple[int, bool]]
 ) -> Annotated[np.ndarray, "count n"]:
@@ -108,22 +127,17 @@ def values(
         raise ValueError(f"accessor {index} holds {accessor['type']!s:.10} of type {component!s:.10}")
     if "sparse" in accessor or "bufferView" not in accessor:
         raise ValueError(f"accessor {index} is sparse or without data, which is not read here")
-    view = entry(content["bufferViews"], accessor["bufferView"])
-    buffer = entry(content["buffers"], view["buffer"])
-    if view["buffer"] != 0 or "uri" in buffer:
-        raise ValueError("its numbers lie in another file")
+    held = viewed(document, accessor["bufferView"])
     dtype, count = np.dtype(COMPONENTS[component]), accessor["count"]
     width = WIDTHS[kind] * dtype.itemsize
-    stride, start, offset = view.get("byteStride", width), view.get("byteOffset", 0), accessor.get("byteOffset", 0)
-    for number in (count, stride, start, offset, view["byteLength"]):
-        if type(number) is not int or number < 0:
-            raise ValueError(f"{number!s:.20} is no size")
+    stride = entry(content["bufferViews"], accessor["bufferView"]).get("byteStride", width)
+    offset = accessor.get("byteOffset", 0)
+    _check_sizes(count, stride, offset)
     if count < 1 or stride < width:
         raise ValueError(f"accessor {index} has {count} entries {stride} bytes apart")
-    last = offset + stride * (count - 1) + width
-    if last > view["byteLength"] or start + view["byteLength"] > len(document.data):
-        raise ValueError(f"accessor {index} reaches beyond the file")
-    raw = np.ndarray((count, WIDTHS[kind]), dtype, document.data.data, start + offset, (stride, dtype.itemsize))
+    if offset + stride * (count - 1) + width > len(held):
+        raise ValueError(f"accessor {index} reaches beyond its part of the file")
+    raw = np.ndarray((count, WIDTHS[kind]), dtype, held.data, offset, (stride, dtype.itemsize))
     if component == FLOAT:
         return raw
     most = np.iinfo(dtype).max if normalized else 1
@@ -131,10 +145,14 @@ def values(
 
 
 def placed_primitives(document: Document) -> Iterator[tuple[dict[str, Any], Annotated[np.ndarray, "4 4"]]]:
-    """The primitives of the file's scene, each with its world_from_local."""
+    """The primitives of the file's scene, each with its world_from_local; of a file without scenes those of all nodes."""
     content = document.content
     nodes = content.get("nodes", [])
-    roots = entry(content["scenes"], content.get("scene", 0)).get("nodes", [])
+    if "scenes" in content:
+        roots = entry(content["scenes"], content.get("scene", 0)).get("nodes", [])
+    else:
+        inner = {child for node in nodes for child in node.get("children", [])}
+        roots = [index for index in range(len(nodes)) if index not in inner]
     waiting = [(index, np.eye(4), 0) for index in reversed(roots)]
     visited: set[int] = set()
     while waiting:

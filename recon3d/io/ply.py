@@ -6,6 +6,7 @@ The axes of the file are our world's; nothing is turned.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,16 +16,15 @@ from recon3d.atomic import atomic_file
 from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import ply_table
+from recon3d.io.neighbours import linear_scales
+from recon3d.io.ply_values import COLORS, DISPLAY_COLORS, REST_COUNTS, linear_opacities, physical, stored_columns
 
 # A logit of 40 is 1 - 4e-18: float32 reads it as exactly 1, and no reader meets an infinity.
 LOGIT_BOUND = 40.0
 MODE_COMMENT = "SplatRenderMode:"
 LOGIT_COMMENT = "opacity is a logit"  # written where the values alone would not tell
+LOG_COMMENT = "scale is a logarithm"
 MODE_WORDS: dict[Mode, str] = {"default": "default", "antialiased": "mip", "2dgs": "2dgs"}
-REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
-KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
-FEWEST, OPACITY_BOUND = 32, 1e-6  # splats that tell opacities from logits; how near to 0 and 1 a mended opacity comes
-FLAT = 1 / 1000  # a surfel's third axis, of the smaller of its two
 
 
 def write_ply(path: Path | str, splats: Splats) -> None:
@@ -36,8 +36,10 @@ def write_ply(path: Path | str, splats: Splats) -> None:
     splats.check(f"writing {path}")
     columns = column_names(splats.sh.shape[1] - 1)
     comment = f"comment {MODE_COMMENT} {MODE_WORDS[splats.mode]}\n" if splats.mode != "default" else ""
-    if linear(splats.opacities):  # what a head gives may lie between 0.50 and 0.73, and would be taken for unmended
+    if linear_opacities(logits_of(splats.opacities)):  # a head's may lie between 0.50 and 0.73
         comment += f"comment {LOGIT_COMMENT}\n"
+    if len(splats) and splats.scales.min() > 1 and linear_scales(np.log(splats.scales), splats.means):
+        comment += f"comment {LOG_COMMENT}\n"
     header = (
         f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(splats)}\n"
         + "".join(f"property float {name}\n" for name in columns)
@@ -68,9 +70,8 @@ def _table(splats: Splats, part: slice) -> Annotated[np.ndarray, "G columns"]:
     def values(array: np.ndarray) -> np.ndarray:
         return array[part].astype(np.float64)
 
-    sh, opacities = values(splats.sh), values(splats.opacities)
-    with np.errstate(divide="ignore", over="ignore"):
-        logits = np.clip(np.log(opacities) - np.log1p(-opacities), -LOGIT_BOUND, LOGIT_BOUND)
+    sh, logits = values(splats.sh), logits_of(splats.opacities[part])
+    with np.errstate(over="ignore"):
         return np.concatenate(
             [
                 values(splats.means),
@@ -86,12 +87,24 @@ def _table(splats: Splats, part: slice) -> Annotated[np.ndarray, "G columns"]:
         ).astype("<f4")
 
 
-def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacity_as_is: bool = False) -> Splats:
+def logits_of(opacities: Annotated[np.ndarray, "G"]) -> Annotated[np.ndarray, "G"]:
+    """What the file holds for opacities, before it is rounded to float32."""
+    wide = opacities.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(wide) - np.log1p(-wide), -LOGIT_BOUND, LOGIT_BOUND)
+
+
+def read_ply(
+    path: Path | str,
+    note: Callable[[str], None] | None = None,
+    opacity_as_is: bool = False,
+    scales_as_is: bool = False,
+) -> Splats:
     """The splats of a PLY, float32: any byte order, ASCII, doubles, any order of properties, degrees 0 to 4 (cut to 3).
 
-    Opacities that were stored without the logit are mended, unless `opacity_as_is`. `note` is told what of the file was
-    changed. InputError where the file is none, lies about its length, lacks a property or holds a value that cannot be
-    rendered.
+    What programs store otherwise is mended (ply_values.py): opacities without the logit unless `opacity_as_is`, scales without
+    the logarithm unless `scales_as_is`. `note` is told what of the file was changed. InputError where the file is none, lies
+    about its length, lacks a property or holds more than a few values that cannot be rendered.
     """
     path = Path(path)
     try:
@@ -101,38 +114,12 @@ def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacit
     with file:
         header = ply_table.read_header(file, path)
         element = _splats(path, header)
-        surfel = "scale_2" not in element.names
-        parts = [_physical(part, surfel) for part in ply_table.rows(file, path, header, element)]
-    means, quats, scales, opacities, sh, clamped = (np.concatenate(column) for column in zip(*parts, strict=True))
-    _check_values(path, means=means, quats=quats, scales=scales, opacities=opacities, sh=sh)
-    if not opacity_as_is and LOGIT_COMMENT not in header.comments and linear(opacities):
-        opacities = np.clip(logit_of(opacities), OPACITY_BOUND, 1 - OPACITY_BOUND)
-        if note:
-            note(f"{path}: opacities are stored without the logit (all within 0 to 1): mended; --opacity as-is keeps them")
-    if note and surfel:
-        note(f"{path}: flat splats (2DGS, no scale_2): the third axis is set thin")
-    if note and clamped.any():
-        note(f"{path}: {int(clamped.sum())} opacities are exactly 0 or 1")
+        stored = stored_columns(ply_table.rows(file, path, header, element), dict(element.properties))
+    opacity_as_is = opacity_as_is or LOGIT_COMMENT in header.comments
+    splats = physical(path, stored, opacity_as_is, scales_as_is or LOG_COMMENT in header.comments, note)
     if note and "f_rest_71" in element.names:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
-    return Splats(means, quats, scales, opacities, sh, mode="2dgs" if surfel else mode_of(header.comments))
-
-
-def linear(opacities: Annotated[np.ndarray, "G"]) -> bool:
-    """Whether what was read as logits were opacities: all of 32 and more within 0 to 1, so that readers see 0.50 to 0.73.
-
-    Trained scenes hold values below and above that. A constant column other than 1 may be meant.
-    """
-    values = logit_of(opacities)
-    within = len(values) >= FEWEST and values.min() >= -1e-6 and values.max() <= 1 + 1e-6
-    return bool(within and (np.ptp(values) > 0 or abs(values[0] - 1) < 1e-6))
-
-
-def logit_of(opacities: Annotated[np.ndarray, "G"]) -> Annotated[np.ndarray, "G"]:
-    """The number in the file (float32) that was read as this opacity."""
-    with np.errstate(divide="ignore"):
-        wide = opacities.astype(np.float64)
-        return (np.log(wide) - np.log1p(-wide)).astype(np.float32)
+    return splats if splats.mode == "2dgs" else replace(splats, mode=mode_of(header.comments))
 
 
 def mode_of(comments: tuple[str, ...]) -> Mode:
@@ -161,9 +148,12 @@ def _splats(path: Path, header: ply_table.Header) -> ply_table.Element:
     names = set(element.names)
     if "packed_position" in names:
         raise InputError(path, "it is a compressed PLY, which is not read here", "Export it as a plain PLY")
-    surfel = "scale_1" in names and "scale_2" not in names
-    needed = [n for n in column_names(0) if n not in ("nx", "ny", "nz") and not (surfel and n == "scale_2")]
-    missing = [n for n in needed if n not in names]
+    left_out = {"nx", "ny", "nz"}
+    if "scale_1" in names and "scale_2" not in names:
+        left_out.add("scale_2")
+    if not names & set(COLORS) and names >= set(DISPLAY_COLORS):
+        left_out |= set(COLORS)
+    missing = [n for n in column_names(0) if n not in left_out and n not in names]
     if missing:
         raise InputError(path, f"it holds no splats (no property {', '.join(missing[:4])})", remedy)
     rest = sum(name.startswith("f_rest_") for name in names)
@@ -172,40 +162,3 @@ def _splats(path: Path, header: ply_table.Header) -> ply_table.Element:
     if element.count == 0:
         raise InputError(path, "it holds no splats (a count of 0)", remedy)
     return element
-
-
-def _physical(part: np.ndarray, surfel: bool) -> tuple[np.ndarray, ...]:
-    """means, quats, scales, opacities, sh (float32) and which logits were infinite, of some rows of the file."""
-
-    def columns(*names: str) -> np.ndarray:
-        return np.stack([part[name].astype(np.float64) for name in names], -1)
-
-    count = REST_COUNTS[sum(name.startswith("f_rest_") for name in part.dtype.names or ())]
-    kept = min(count, KEPT_COEFFICIENTS)
-    sh = np.empty((len(part), 1 + kept, 3), np.float32)
-    sh[:, 0] = columns("f_dc_0", "f_dc_1", "f_dc_2")
-    for channel in range(3):
-        for k in range(kept):
-            sh[:, 1 + k, channel] = part[f"f_rest_{channel * count + k}"]
-    logits = part["opacity"].astype(np.float64)
-    quats = columns("rot_0", "rot_1", "rot_2", "rot_3")
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        scales = np.exp(columns("scale_0", "scale_1") if surfel else columns("scale_0", "scale_1", "scale_2"))
-        if surfel:
-            scales = np.concatenate([scales, scales.min(1, keepdims=True) * FLAT], 1)
-        quats /= np.linalg.norm(quats, axis=1, keepdims=True)
-        opacities = np.exp(-np.logaddexp(0, -logits))
-        scales = np.maximum(scales, np.finfo(np.float32).tiny).astype(np.float32)
-        means = columns("x", "y", "z").astype(np.float32)
-    return means, quats.astype(np.float32), scales, opacities.astype(np.float32), sh, np.isinf(logits)
-
-
-def _check_values(path: Path, **values: np.ndarray) -> None:
-    for name, array in values.items():
-        bad = int((~np.isfinite(array.reshape(len(array), -1))).any(1).sum())
-        if bad:
-            raise InputError(
-                path,
-                f"the {name} of {bad} of its {len(array)} splats are not finite numbers",
-                "Export it again, or remove those splats in an editor",
-            )

@@ -15,7 +15,8 @@ import numpy as np
 from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import sog_container as container
-from recon3d.io.sog_codebooks import codebook, morton_order, nearest, palette, palette_size
+from recon3d.io.bad_rows import kept_rows, not_finite
+from recon3d.io.sog_codebooks import codebook, log_cells, morton_order, nearest, palette, palette_size
 from recon3d.io.sog_container import Container, unreadable
 from recon3d.version import __version__
 
@@ -32,25 +33,25 @@ ROWS_AT_ONCE = 1 << 16  # bounds what lies in memory beside the splats themselve
 def read_sog(path: Path | str, note: Callable[[str], None] | None = None) -> Splats:
     """The splats of a .sog, or of the meta.json of a loose one, float32.
 
-    `note` is told what the file holds that was changed. InputError where the file is none, is cut off, lies about its
-    sizes, or holds a value that cannot be rendered.
+    `note` is told what the file holds that was changed or left out. InputError where the file is none, is cut off, lies
+    about its sizes, or holds many splats that cannot be rendered.
     """
     path = Path(path)
     with container.opened(path) as opened:
         meta = container.read_meta(opened)
         version = meta.get("version", 1)
         if isinstance(version, bool) or version not in (1, 2):
-            raise InputError(path, f"it is SOG of version {str(version)[:20]}", "Export it as SOG of version 2")
+            what = f"its meta.json states the version {version!r:.20}, and 1 and 2 are read"
+            raise InputError(path, what, "Export it as SOG of version 2, or as PLY")
         count = _count(opened, meta, version)
         means = _means(opened, meta, count)
         quats = _quats(opened, meta, count)
         scales = _scales(opened, meta, count, version)
         sh = _harmonics(opened, meta, count, version)
         opacities = _colors(opened, meta, count, version, sh)
-    for name, array in (("means", means), ("scales", scales), ("colours", sh)):
-        if not np.isfinite(array).all():
-            raise unreadable(path, f"some of its {name} are too large to be rendered")
-    return Splats(means, quats, scales, opacities, sh, mode=_mode(meta, path, note))
+    kept = kept_rows(path, {"means": not_finite(means), "scales": not_finite(scales), "colours": not_finite(sh)}, note)
+    splats = Splats(means, quats, scales, opacities, sh, mode=_mode(meta, path, note))
+    return splats if kept.all() else splats[kept]
 
 
 def _count(opened: Container, meta: Mapping[str, Any], version: int) -> int:
@@ -207,10 +208,7 @@ def write_sog(path: Path | str, splats: Splats) -> None:
     if not 0 < len(splats) <= MOST_SPLATS:
         what = f"SOG holds 1 to {MOST_SPLATS // 10**6} million splats, and these are {len(splats)}"
         raise InputError(path, what, "Keep fewer splats, or write PLY" if len(splats) else "Keep some splats")
-    means = splats.means.astype(np.float64)
-    means = np.sign(means) * np.log1p(np.abs(means))
-    lows, highs = means.min(0), means.max(0)
-    cells = np.rint((means - lows) / np.where(highs > lows, highs - lows, 1) * 65535).astype(np.uint16)
+    cells, lows, highs = log_cells(splats.means)
     order = morton_order(cells)
     cells, splats = cells[order], splats[order]
     pictures: dict[str, bytes] = {}

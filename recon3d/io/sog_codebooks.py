@@ -69,6 +69,16 @@ def nearest(entries: Annotated[np.ndarray, "256"], values: np.ndarray) -> np.nda
     return np.searchsorted((entries[1:] + entries[:-1]) / 2, values).astype(np.uint8)
 
 
+def log_cells(
+    means: Annotated[np.ndarray, "G 3"],
+) -> tuple[Annotated[np.ndarray, "G 3"], Annotated[np.ndarray, "3"], Annotated[np.ndarray, "3"]]:
+    """sign(x) ln(1 + |x|) in 65536 steps between its ends, so that what is far leaves room for what is near; and the ends."""
+    means = means.astype(np.float64)
+    means = np.sign(means) * np.log1p(np.abs(means))
+    lows, highs = means.min(0), means.max(0)
+    return np.rint((means - lows) / np.where(highs > lows, highs - lows, 1) * 65535).astype(np.uint16), lows, highs
+
+
 def morton_order(cells: Annotated[np.ndarray, "G 3"]) -> Annotated[np.ndarray, "G"]:
     """The order of cells (integers below 2^16 each) along a Z-curve: neighbours in space become neighbours in the file."""
     code = np.zeros(len(cells), np.uint64)

@@ -14,15 +14,16 @@ from recon3d.atomic import atomic_file
 from recon3d.core.harmonics import C0
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
+from recon3d.io.bad_rows import kept_rows, not_finite
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 ROWS_AT_ONCE = 1 << 18
 
 
 def read_splat(path: Path | str, note: Callable[[str], None] | None = None) -> Splats:
-    """The splats of a `.splat`, float32, of degree 0. Nothing of such a file has to be changed: `note` is told nothing.
+    """The splats of a `.splat`, float32, of degree 0; `note` is told of those that cannot be rendered and were left out.
 
-    InputError where its length is none of whole splats, or a value cannot be rendered.
+    InputError where its length is none of whole splats, or many cannot be rendered.
     """
     path = Path(path)
     size = path.stat().st_size
@@ -43,18 +44,13 @@ def read_splat(path: Path | str, note: Callable[[str], None] | None = None) -> S
             (rows["rgba"][:, 3] / 255).astype(np.float32),
             ((rows["rgba"][:, None, :3] / 255 - 0.5) / C0).astype(np.float32),
         )
-    for name, bad in (
-        ("means", ~np.isfinite(rows["mean"]).all(1)),
-        ("scales", ~np.isfinite(rows["scale"]).all(1) | (rows["scale"] < 0).any(1)),
-        ("rotations", lengths[:, 0] == 0),
-    ):
-        if bad.any():
-            raise InputError(
-                path,
-                f"the {name} of {int(bad.sum())} of its {len(rows)} splats are none",
-                "Export it again, or remove those splats in an editor",
-            )
-    return splats
+    scales = rows["scale"]
+    bad = {
+        "means": not_finite(rows["mean"]), "scales": not_finite(scales) | (scales < 0).any(1),
+        "rotations of 0, 0, 0, 0": lengths[:, 0] == 0,
+    }  # fmt: skip
+    kept = kept_rows(path, bad, note)
+    return splats if kept.all() else splats[kept]
 
 
 def write_splat(path: Path | str, splats: Splats) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError, check_exists
+from recon3d.io.axes import SYSTEMS, Z_UP, given_system, rdf_from
+from recon3d.io.ply_table import read_header
+from recon3d.io.zipped import splat_file_in, unpacked
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,13 @@ class Format:
 
 FORMATS = {
     "ply": Format(
-        ".ply", "3DGS, every viewer", "recon3d.io.ply:read_ply", "recon3d.io.ply:write_ply", ("opacity_as_is",), least=80
+        ".ply", "3DGS, every viewer", "recon3d.io.ply:read_ply", "recon3d.io.ply:write_ply",
+        ("opacity_as_is", "scales_as_is"), least=80,
     ),
-    "compressed ply": Format(".ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply"),
+    "compressed ply": Format(
+        ".compressed.ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply",
+        "recon3d.io.compressed_ply:write_compressed_ply", least=40,
+    ),
     "sog": Format(".sog", "the web", "recon3d.io.sog:read_sog", "recon3d.io.sog:write_sog", least=35),
     "spz": Format(
         ".spz", "phones, Niantic", "recon3d.io.spz:read_spz", "recon3d.io.spz:write_spz", ("axes",), least=45,
@@ -65,6 +72,11 @@ class SplatFile:
     notes: tuple[str, ...]  # what was mended or cut
 
 
+def file_in(folder: Path) -> Path | None:
+    """The splat file of a folder: a run's scene.ply, or the meta.json of a SOG whose pictures lie loose."""
+    return next((folder / name for name in ("scene.ply", "meta.json") if (folder / name).is_file()), None)
+
+
 def format_of(path: Path) -> str:
     """The key of FORMATS by the first bytes of the file. InputError where it is none."""
     check_exists(path, READABLE)
@@ -82,28 +94,71 @@ def format_of(path: Path) -> str:
         return "glb"
     if path.suffix.lower() == ".splat":  # nothing in the file tells it
         return "splat"
+    if path.suffix.lower() == ".ksplat":
+        what = "it is a .ksplat, the form of one viewer (GaussianSplats3D), which is not read here"
+        raise InputError(path, what, "Give the file that it was made of, or convert it to .ply with PlayCanvas' splat-transform")
     raise InputError(path, "it is no splat file that is read here", READABLE)
 
 
-def read_splats(path: Path, axes: str | None = None, opacity_as_is: bool = False) -> SplatFile:
-    """The splats of any file of FORMATS. `axes` ("rdf", "rub", "luf") are those of a file that does not say its own;
-    `opacity_as_is` leaves a PLY's opacities as they are read, where they look as if they were stored without the logit.
-    Raises InputError.
+def read_splats(
+    path: Path, axes: str | None = None, opacity_as_is: bool = False, scales_as_is: bool = False
+) -> SplatFile:
+    """The splats of any file of FORMATS, of a zip with one, or of a folder with a SOG's pictures.
+
+    `axes` (a key of `axes.GIVEN`) are those of a file that does not say its own; `opacity_as_is` and `scales_as_is` leave a
+    PLY's numbers as they are read, where they look as if they were stored without their logit or logarithm. Raises InputError.
     """
+    options = {"axes": axes, "opacity_as_is": opacity_as_is, "scales_as_is": scales_as_is}
+    if path.is_dir():
+        path = file_in(path) or path
+    if format_of(path) != "sog" or path.suffix == ".json" or (name := splat_file_in(path)) is None:
+        return _read(path, options)
+    inside = f"{path}: {name}"
+    with unpacked(path, name) as file:
+        try:
+            found = _read(file, options)
+        except InputError as error:
+            raise InputError(error.where.replace(str(file), inside), error.what, error.remedy) from error
+    notes = tuple(note.replace(str(file), inside) for note in found.notes)
+    return replace(found, notes=(f"{path}: {name} was read out of the zip", *notes))
+
+
+def _read(path: Path, options: Mapping[str, Any]) -> SplatFile:
     kind, notes = format_of(path), []
-    row, given = FORMATS[kind], {"axes": axes, "opacity_as_is": opacity_as_is}
-    if axes is not None and "axes" not in row.options:
-        raise InputError("--axes", f"{path.name} ({kind}) is always x right, y down, z forward", "Leave --axes out")
-    found = function(row.read)(path, note=notes.append, **{name: given[name] for name in row.options})
-    splats, taken = found if isinstance(found, tuple) else (found, STORED)
+    row = FORMATS[kind]
+    found = function(row.read)(path, note=notes.append, **{name: options[name] for name in row.options})
+    splats, taken = found if isinstance(found, tuple) else _turned(path, kind, found, options["axes"])
     return SplatFile(splats, kind, taken, tuple(notes))
+
+
+def _turned(path: Path, kind: str, splats: Splats, axes: str | None) -> tuple[Splats, str]:
+    """Splats of a format whose axes are our world's, unless a comment of the file or `axes` says otherwise."""
+    system = None if axes is None else given_system(axes)
+    if system is not None:
+        why = f"{SYSTEMS[system][0]}, as --axes says"
+    elif "ply" in kind and (system := system_in_comments(path)) is not None:
+        why = f"{SYSTEMS[system][0]} (z up), as a comment of the file says. If it is turned: --axes rdf"
+    else:
+        return splats, STORED
+    return splats.moved(rdf_from(system)), why
+
+
+def system_in_comments(path: Path) -> int | None:
+    """RFU where a PLY's comments say that z is up, as nerfstudio's do; None where they do not.
+
+    A vertical axis y says nothing here: writers (Brush) mean by it the y that points down.
+    """
+    with open(path, "rb") as file:
+        comments = read_header(file, path).comments
+    said = [" ".join(comment.lower().split()) for comment in comments]
+    return Z_UP if "vertical axis: z" in said else None
 
 
 def format_to_write(path: Path) -> str:
     """The key of FORMATS that the name asks for. InputError where there is none."""
-    for name, row in FORMATS.items():
-        if row.write and path.suffix.lower() == row.suffix:
-            return name
+    fitting = [name for name, row in FORMATS.items() if row.write and path.name.lower().endswith(row.suffix)]
+    if fitting:
+        return max(fitting, key=lambda name: len(FORMATS[name].suffix))
     remedy = f"Give one of {known(row.suffix for row in FORMATS.values() if row.write)}"
     raise InputError(path, f"'{path.suffix}' is no kind of splat file that is written here", remedy)
 

@@ -6,6 +6,7 @@ Source: the format's public description (Niantic, MIT), with what its library do
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,10 +15,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from recon3d.core.outliers import outlying
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io import spz_layout as layouts
 from recon3d.io.axes import HALF_TURN, RDF, rdf_from, taken_system
+from recon3d.io.bad_rows import kept_rows, not_finite
 from recon3d.io.spz_layout import Layout, unreadable
 
 MOST_STEPS = (1 << 23) - 1  # a coordinate is a signed number of 24 bits
@@ -42,6 +45,16 @@ def read_spz(path: Path | str, note: Note | None = None, axes: str | None = None
     path = Path(path)
     layout = layouts.read_layout(path)
     system, why = taken_system(path, _coordinate_record(layout, path, note), axes, note)
+    return _splats(layout, path, system, note), why
+
+
+def read_embedded(data: bytes, path: Path, note: Note | None) -> Splats:
+    """The splats of an SPZ that lies within the file at `path`, in the axes of that file. InputError as in `read_spz`."""
+    return _splats(layouts.layout_of(io.BytesIO(data), path), path, RDF, note)
+
+
+def _splats(layout: Layout, path: Path, system: int, note: Note | None) -> Splats:
+    """The splats of a layout whose axes are those of `system`; those left out that cannot be rendered."""
     kept = min(layouts.COEFFICIENTS[layout.degree], KEPT_COEFFICIENTS)
     shapes = {"means": (3,), "quats": (4,), "scales": (3,), "opacities": (), "sh": (1 + kept, 3)}
     held = {name: np.empty((layout.count, *shape), np.float32) for name, shape in shapes.items()}
@@ -51,16 +64,14 @@ def read_spz(path: Path | str, note: Note | None = None, axes: str | None = None
         for name, array in held.items():
             array[part] = getattr(some, name)
     splats = Splats(**held, mode="antialiased" if layout.flags & layouts.ANTIALIASED else "default")
-    bad = int((~np.isfinite(splats.means)).any(1).sum())
-    if bad:
-        raise unreadable(path, f"the means of {bad} of its {len(splats)} splats are not finite numbers")
+    rows = kept_rows(path, {"means": not_finite(splats.means)}, note)
     if note and layout.degree > 3:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
     if note and splats.mode == "antialiased" and layout.version < 3:
         note(
             f"{path}: it is marked as trained with antialiasing, which some writers of version {layout.version} always do"
         )
-    return splats, why
+    return splats if rows.all() else splats[rows]
 
 
 def _parts(count: int) -> Iterator[slice]:
@@ -167,11 +178,10 @@ def _fractional_bits(path: Path, means: Annotated[np.ndarray, "G 3"]) -> int:
     """As many as the largest coordinate leaves of 23, at most 24. InputError where it has no place without any."""
     largest = float(np.abs(means).max())
     if largest > MOST_STEPS:
-        raise InputError(
-            path,
-            f"a coordinate is {largest:.4g}, and SPZ holds up to {MOST_STEPS}",
-            "Make the scene smaller with --scale",
-        )
+        worst = int(np.abs(means).max(1).argmax())
+        at = ", ".join(f"{x:.4g}" for x in means[worst])
+        remedy = "Make the scene smaller with --scale" + (", or leave it out with --crop" if outlying(means).any() else "")
+        raise InputError(path, f"splat {worst} lies at ({at}), and SPZ holds coordinates up to {MOST_STEPS}", remedy)
     if largest * 2**MOST_FRACTIONAL_BITS <= MOST_STEPS:
         return MOST_FRACTIONAL_BITS
     return math.floor(math.log2(MOST_STEPS / largest))

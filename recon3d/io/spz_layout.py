@@ -6,6 +6,7 @@ anything is unpacked; hostile files end in one InputError. Source: the format's 
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ HEADER = struct.Struct("<4sIIBBBBI12x")  # the same, number of streams, offset o
 SIZES = struct.Struct("<QQ")  # of a stream: compressed, uncompressed
 RECORD = struct.Struct("<II")  # type, length
 ANTIALIASED, RECORDS, LEVELS_OF_DETAIL = 0x01, 0x02, 0x80  # flags
+LEGACY_VERSIONS = (1, 2, 3)
 COORDINATES, SAFE_ORBIT = 0xADBE0003, 0xADBE0002  # types of records
 NAMES = ("positions", "alphas", "colors", "scales", "rotations", "harmonics")
 COEFFICIENTS = {0: 0, 1: 3, 2: 8, 3: 15, 4: 24}  # of a degree, each colour's beyond degree 0
@@ -73,21 +75,32 @@ def read_layout(path: Path) -> Layout:
     except OSError as error:
         raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of an SPZ file") from error
     with file:
-        held = file.seek(0, 2)
-        file.seek(0)
-        head = file.read(HEADER.size)
-        file.seek(0)
-        if head[:2] == b"\x1f\x8b":
-            return _read_gzip(file, path, held)
-        if head[:4] == MAGIC:
-            return _read_streams(file, path, head, held)
-    raise unreadable(path, "it is not an SPZ file (it begins neither with gzip nor with NGSP)")
+        return layout_of(file, path)
+
+
+def layout_of(file: BinaryIO, path: Path) -> Layout:
+    """What an open SPZ holds, which may lie within the file at `path`."""
+    held = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(HEADER.size)
+    file.seek(0)
+    if head[:2] == b"\x1f\x8b":
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            return _read_legacy(unpacked, path, held)
+    if head[:4] != MAGIC:
+        raise unreadable(path, "it is not an SPZ file (it begins neither with gzip nor with NGSP)")
+    if len(head) >= LEGACY.size and LEGACY.unpack_from(head)[1] in LEGACY_VERSIONS:
+        return _read_legacy(file, path, held)
+    return _read_streams(file, path, head, held)
 
 
 def _checked(layout: Layout, path: Path, versions: tuple[int, ...], held: int) -> Layout:
     """The header, if it makes sense in a file of `held` bytes."""
+    if layout.version == 4 and versions == LEGACY_VERSIONS:
+        raise InputError(path, "it is SPZ of version 4 within gzip, which that version does without", "Unpack it by gunzip")
     if layout.version not in versions:
-        raise InputError(path, f"it is SPZ of version {layout.version}", "Export it as SPZ of version 3 or 4")
+        what = f"it states the version {layout.version} of SPZ, and 1 to 4 are read"
+        raise InputError(path, what, "Export it as SPZ of version 3 or 4")
     if layout.flags & LEVELS_OF_DETAIL:
         raise InputError(path, "it holds Spark's levels of detail, which are not read", "Export it without them")
     if layout.degree > (4 if layout.version == 4 else 3):
@@ -102,23 +115,21 @@ def _checked(layout: Layout, path: Path, versions: tuple[int, ...], held: int) -
     return layout
 
 
-def _read_gzip(file: BinaryIO, path: Path, held: int) -> Layout:
-    inflate, packed = zlib.decompressobj(wbits=31), file.read()
+def _read_legacy(file: BinaryIO | gzip.GzipFile, path: Path, held: int) -> Layout:
+    """Versions 1 to 3, unpacked: one header, then array after array. What follows as zeros is padding."""
 
     def take(most: int) -> bytes:
-        """The next bytes, at most `most` (which is not 0)."""
-        nonlocal packed
         try:
-            data = inflate.decompress(packed, most)
-        except zlib.error as error:
-            raise unreadable(path, f"its gzip stream is damaged ({str(error)[:80]})") from error
-        packed = inflate.unconsumed_tail
-        return data
+            return file.read(most)
+        except gzip.BadGzipFile as error:
+            raise unreadable(path, f"its gzip stream is damaged, or followed by more ({str(error)[:80]})") from error
+        except (zlib.error, EOFError) as error:
+            raise unreadable(path, f"its gzip stream is damaged or cut off ({str(error)[:80]})") from error
 
     head = take(LEGACY.size)
     if len(head) < LEGACY.size or head[:4] != MAGIC:
         raise unreadable(path, "its gzip stream is not that of an SPZ file")
-    layout = _checked(Layout(*LEGACY.unpack(head)[1:]), path, (1, 2, 3), held)
+    layout = _checked(Layout(*LEGACY.unpack(head)[1:]), path, LEGACY_VERSIONS, held)
     arrays = {}
     for name, width in layout.widths.items():
         size = layout.count * width
@@ -126,10 +137,10 @@ def _read_gzip(file: BinaryIO, path: Path, held: int) -> Layout:
         if len(data) < size:
             raise unreadable(path, f"it ends within its {name}: {layout.count} splats need {size} bytes of them")
         arrays[name] = _rows(data, layout.count, width)
-    rest = take(MOST_RECORD_BYTES + 1)
-    if not inflate.eof or inflate.unused_data or (rest and not layout.flags & RECORDS):
-        raise unreadable(path, "it ends early" if not inflate.eof and not rest else "more follows after its last splat")
-    return replace(layout, arrays=arrays, records=_records(rest, path))
+    rest = take(MOST_RECORD_BYTES + 1).rstrip(b"\0")
+    if len(rest) > MOST_RECORD_BYTES or (rest and not layout.flags & RECORDS):
+        raise unreadable(path, "more follows after its last splat")
+    return replace(layout, arrays=arrays, records=_records(rest, path) if layout.flags & RECORDS else ())
 
 
 def _read_streams(file: BinaryIO, path: Path, head: bytes, held: int) -> Layout:

@@ -11,6 +11,7 @@ import numpy as np
 import tyro
 
 from recon3d.core.known_camera import KnownCamera
+from recon3d.core.outliers import outliers_told, outlying
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError, check_exists
 from recon3d.io.json_input import read_value
@@ -31,7 +32,7 @@ class Edits:
     crop: Crop = None
     """Keep the splats whose centres lie in a box (two corners) or a ball (centre and radius), in the input's world."""
     floaters: bool = False
-    """Leave out what no camera of a run folder sees well."""
+    """Leave out what no camera of a run folder sees well, and what lies far away from all else."""
     max_gaussians: int | None = None
     """Keep at most this many, those of the greatest opacity times area."""
     transform: Path | None = None
@@ -52,8 +53,8 @@ def edited(
         steps.append(("outside of the crop", crop(edits.crop)))
     if edits.floaters:
         if not cameras:
-            raise InputError("--floaters", "a splat file alone has no cameras", "Give the folder of a run")
-        steps.append(("that no camera sees well", lambda s: seen_well(s, cameras)))
+            raise InputError("--floaters", "a splat file alone has no cameras", "Give the folder of a run, or --crop")
+        steps.append(("that no camera sees well", lambda s: seen_well(s, cameras) & ~outlying(s.means)))
     if edits.max_gaussians is not None:
         most = edits.max_gaussians
         steps.append((f"beyond the {most} weightiest", lambda s: weightiest(s, most)))
@@ -66,6 +67,8 @@ def edited(
             raise InputError(
                 "export", f"no splat is left once those {what} are left out", "Ask for less to be left out"
             )
+    if told := outliers_told(splats.means):
+        progress.note(told)
     if edits.sh_degree is not None and edits.sh_degree < splats.degree:
         splats = splats.with_degree(edits.sh_degree)
     if edits.transform is None and edits.scale == 1.0:

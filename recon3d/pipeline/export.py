@@ -15,7 +15,15 @@ from recon3d.core.splats import Splats
 from recon3d.errors import InputError, check_exists
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.point_cloud import check_suffix, points_of, read_points, write_points
-from recon3d.io.splat_files import FORMATS, LEAST_OF_5_BITS, format_of, format_to_write, function, read_splats
+from recon3d.io.splat_files import (
+    FORMATS,
+    LEAST_OF_5_BITS,
+    SplatFile,
+    file_in,
+    format_to_write,
+    function,
+    read_splats,
+)
 from recon3d.pipeline.edits import Edits, edited
 from recon3d.progress import Progress
 
@@ -26,14 +34,22 @@ REMEDY = "Give a splat file or the folder of a run"
 class Coding:
     """How files are read and written where their formats leave a choice."""
 
-    axes: Literal["rdf", "rub", "luf"] | None = None
-    """Axes of an SPZ or GLB that does not say them; rub also writes an SPZ to the specification's letter."""
+    axes: Literal["rdf", "rub", "luf", "rfu"] | None = None
+    """Axes of an input that does not say them: y down (rdf), y up (rub, luf) or z up (rfu)."""
+    spz_axes: Literal["rdf", "rub"] = "rdf"
+    """Axes of a written SPZ: ours, which version 4 says, or rub, the letter of the specification."""
     spz_version: Literal[3, 4] = 4
     """Version of a written SPZ. No version opens everywhere: 4 in PlayCanvas and Babylon, 3 in Spark."""
     spz_sh_bits: Literal[5, 8] = 8
     """Bits of the harmonics of a written SPZ: 8, or the usual 5 (4 above degree 1)."""
     opacity: Literal["mend", "as-is"] = "mend"
     """mend: opacities that a PLY holds without the logit (all within 0 to 1) are recognised; as-is keeps them as read."""
+    scales: Literal["mend", "as-is"] = "mend"
+    """mend: scales that a PLY holds without the logarithm (as such they are fog) are recognised; as-is keeps them as read."""
+
+    def read(self, path: Path) -> SplatFile:
+        """The splats at `path`. Raises InputError."""
+        return read_splats(path, self.axes, self.opacity == "as-is", self.scales == "as-is")
 
 
 def splat_file(path: Path) -> Path:
@@ -41,9 +57,10 @@ def splat_file(path: Path) -> Path:
     check_exists(path, REMEDY)
     if not path.is_dir():
         return path
-    if not (path / "scene.ply").is_file():
-        raise InputError(path, "no scene.ply lies in this folder", REMEDY)
-    return path / "scene.ply"
+    found = file_in(path)
+    if found is None:
+        raise InputError(path, "neither scene.ply nor a SOG's meta.json lies in this folder", REMEDY)
+    return found
 
 
 def cameras_beside(path: Path) -> tuple[KnownCamera, ...]:
@@ -63,8 +80,7 @@ class Opened:
 
 def opened(path: Path, edits: Edits, coding: Coding, progress: Progress) -> Opened:
     """Read and edit the scene at `path`; what was mended or left out is noted. Raises InputError."""
-    source, cameras = splat_file(path), cameras_beside(path)
-    file = read_splats(source, axes_to_read(source, coding), coding.opacity == "as-is")
+    file, cameras = coding.read(splat_file(path)), cameras_beside(path)
     for note in file.notes:
         progress.note(note)
     return Opened(len(file.splats), *edited(file.splats, cameras, edits, progress))
@@ -110,22 +126,25 @@ def written_and_checked(
 ) -> dict[str, Any]:
     """Write a splat file and compare it with what was meant; notes speak of it by `name`."""
     splats = scene.splats
-    written = write(path, kind, splats, coding, lambda text: progress.note(text.replace(str(path), name)))
+    try:
+        written = write(path, kind, splats, coding, lambda text: progress.note(text.replace(str(path), name)))
+    except InputError as error:
+        raise InputError(error.where.replace(str(path), name), error.what, error.remedy) from error
     report: dict[str, Any] = {
         "format": kind, "read": scene.read, "written": len(splats), "degree": written.degree, "mode": splats.mode,
         "bytes": path.stat().st_size,
     }  # fmt: skip
     if check:
         with progress.stage("check"):
-            report["check"] = compared(path, kind, splats, scene.cameras, coding)
+            check = report["check"] = compared(path, kind, splats, scene.cameras, coding)
+        if not check["ok"]:
+            progress.note(
+                f"{name}: {check['psnr']:.1f} dB against the scene in memory, less than the {check['least']:g} dB that "
+                f"{FORMATS[kind].suffix} keeps of real scenes"
+            )
     if splats.mode not in FORMATS[kind].modes:
         progress.note(f"{name}: {FORMATS[kind].suffix} does not say that the splats are {splats.mode}")
     return report
-
-
-def axes_to_read(source: Path, coding: Coding) -> str | None:
-    """`--axes` speaks of the input only where its format leaves them open."""
-    return coding.axes if "axes" in FORMATS[format_of(source)].options else None
 
 
 def write(path: Path, kind: str, splats: Splats, coding: Coding, note: Callable[[str], None] | None) -> Splats:
@@ -137,15 +156,11 @@ def write(path: Path, kind: str, splats: Splats, coding: Coding, note: Callable[
         options = {
             "version": coding.spz_version,
             "sh_bits": coding.spz_sh_bits,
-            "axes": written_axes(coding),
+            "axes": coding.spz_axes,
             "note": note,
         }
     function(str(row.write))(path, fitting, **options)
     return fitting
-
-
-def written_axes(coding: Coding) -> str:
-    return "rub" if coding.axes == "rub" else "rdf"
 
 
 def compared(
@@ -158,7 +173,7 @@ def compared(
     from recon3d.pipeline.parity import psnr_between, ring, small_cameras
 
     row = FORMATS[kind]
-    back = read_splats(path, written_axes(coding) if "axes" in row.options else None).splats
+    back = read_splats(path, coding.spz_axes if kind == "spz" else None).splats
     fitting = splats.with_degree(min(splats.degree, row.degree))
     at = small_cameras(cameras) if cameras else ring(splats)
     least = LEAST_OF_5_BITS if kind == "spz" and coding.spz_sh_bits == 5 else row.least

@@ -66,12 +66,37 @@ def verify(file: str, key: str | None) -> dict[str, Any]:
     assert source.path is not None
     tensors = tensors_of(source.path)
     found = accounting(tensors, source.row, source.config)
+    published = file == key or _is_published(source.path, source.row)
     return {
         "file": str(source.path), "network": key, "complete": found.complete, "tensors": len(tensors),
         "used": len(found.source), "dropped": len(found.dropped), "twins": len(found.twins),
         "unknown": len(found.unknown), "missing": len(found.missing), "misshapen": len(found.misshapen),
-        "licence": source.row.licence, "lines": [asdict(line) for line in explained(tensors, found)],
+        "licence": source.row.licence if published else licence_of_a_copy(key), "layouts": sharing(key),
+        "lines": [asdict(line) for line in explained(tensors, found)],
     }  # fmt: skip
+
+
+def sharing(key: str) -> dict[str, str]:
+    """The published networks whose files have the layout of `key`, itself among them, and their licences."""
+    row = row_of(key)
+    wanted = row.network, row.config, row.layout
+    return {other: its.licence for other, its in table().items() if (its.network, its.config, its.layout) == wanted}
+
+
+def licence_of_a_copy(key: str) -> str:
+    """What can be said of the licence of a file that is known by its layout only."""
+    layouts = sharing(key)
+    if len(layouts) == 1:
+        return f"{layouts[key]}, if it is {key}: a licence goes with where a file came from"
+    named = ", ".join(f"{other} ({licence})" for other, licence in layouts.items())
+    return f"not told by the file: {named} share its layout, and a licence goes with where a file came from"
+
+
+def _is_published(path: Path, row: Weights) -> bool:
+    """Whether a file is the published one, by its bytes, where their SHA-256 is known."""
+    from recon3d.models.checkpoints import sha256
+
+    return row.sha256 is not None and path.stat().st_size == row.bytes and sha256(path) == row.sha256
 
 
 def convert(source: Path, target: Path, overwrite: bool) -> dict[str, Any]:

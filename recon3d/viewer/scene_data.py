@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.splats import Splats
 from recon3d.io.ply import write_ply
-from recon3d.io.splat_files import SplatFile, read_splats
+from recon3d.io.splat_files import STORED, SplatFile, read_splats
 from recon3d.pipeline.export import cameras_beside, splat_file
 from recon3d.viewer.messages import CameraMessage, FrameMessage, Kind, SceneMessage, SplatsMessage
 from recon3d.viewer.report_page import sections
@@ -92,7 +92,7 @@ def scene_data(
 
 def passed(path: Path, file: SplatFile) -> tuple[Kind, bytes | Path] | None:
     """The file itself where the page's renderer reads it as we do; None where it does not, and a PLY must be made."""
-    if file.notes:  # what was mended here would be broken there
+    if file.notes or file.axes != STORED:  # what was mended or turned here would not be there
         return None
     if file.format == "compressed ply" or (file.format == "ply" and _is_plain(path)):
         return "ply", path

@@ -123,8 +123,8 @@ def test_what_is_no_compressed_ply_or_holds_no_numbers_is_said_in_a_line(tmp_pat
     path = tmp_path / "a.ply"
     packed = random_packed(3)
     cases = {
-        "means of 3 of its 3": bounds(min_y=float("nan")),
-        "scales of 3 of its 3": bounds(min_scale_x=1e3, max_scale_x=1e3),
+        "3 of its 3 splats cannot be rendered .3 by their means": bounds(min_y=float("nan")),
+        "3 by their scales": bounds(min_scale_x=1e3, max_scale_x=1e3),
         "no max_scale_z": {n: v for n, v in bounds().items() if n != "max_scale_z"},
     }
     for words, chunk in cases.items():

@@ -247,7 +247,7 @@ def test_a_nan_is_an_error_that_names_file_and_count(tmp_path, column, text):
     rows = np.ones(7, [(n, "f4") for n in column_names(0)])
     rows[column][2:4] = np.nan
     PlyData([PlyElement.describe(rows, "vertex")], text=text).write(tmp_path / "a.ply")
-    with pytest.raises(InputError, match=r"a\.ply: .* 2 of its 7 splats"):
+    with pytest.raises(InputError, match=r"a\.ply: 2 of its 7 splats cannot be rendered"):
         read_ply(tmp_path / "a.ply")
 
 
@@ -277,7 +277,7 @@ def test_a_point_cloud_a_list_property_and_a_zero_quaternion_are_refused(tmp_pat
     for i in range(4):
         rows[f"rot_{i}"][1] = 0
     PlyData([PlyElement.describe(rows, "vertex")]).write(path)
-    with pytest.raises(InputError, match="quats of 1 of its 2"):
+    with pytest.raises(InputError, match=r"1 of its 2 splats cannot be rendered .1 by their rotations of 0, 0, 0, 0"):
         read_ply(path)
     head = "".join(f"property float {n}\n" for n in column_names(0))
     lists = "property list uchar int i\n"

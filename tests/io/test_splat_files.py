@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from recon3d.core.splats import Splats
 from recon3d.core.synthetic import synthetic_gaussians
 from recon3d.errors import InputError
+from recon3d.io.compressed_ply import write_compressed_ply
 from recon3d.io.ply import read_ply
 from recon3d.io.sog import read_sog, write_sog
 from recon3d.io.splat_files import read_splats
@@ -28,6 +29,24 @@ from tests.shared_folder import shared
 def covariances(splats: Splats) -> np.ndarray:
     axes = Rotation.from_quat(splats.quats[:, [1, 2, 3, 0]]).as_matrix() * splats.scales[:, None]
     return axes @ axes.transpose(0, 2, 1)
+
+
+def turns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Angles in radians between rotations as quaternions; by their difference, which small angles do not round away."""
+    a, b = (q.astype(float) / np.linalg.norm(q.astype(float), axis=1, keepdims=True) for q in (a, b))
+    apart = np.minimum(np.linalg.norm(a - b, axis=1), np.linalg.norm(a + b, axis=1))
+    return 4 * np.arcsin(apart / 2)
+
+
+def turn_of_three(error: float) -> float:
+    """The greatest turn where three parts of a unit quaternion are off by `error` each and the largest follows from them.
+
+    The three, a vector v, are at most sqrt(3)/2 long, since the largest part is no less than a half; their error is at most
+    sqrt(3) times `error` long. The quaternion lies on a sphere above v, where it moves by asin(|v + e|) - asin(|v|) if the
+    error points outward, the more the longer v is. So all four parts are a half at the worst, where the sphere is as steep
+    that the error counts twice: a quaternion moves by 2 sqrt(3) errors, and the rotation turns by twice that.
+    """
+    return 2 * float(np.arcsin(np.sqrt(3) * (0.5 + error)) - np.arcsin(np.sqrt(3) / 2))
 
 
 def assert_alike(ours: Splats, theirs: Splats, shape: float = 2e-5) -> None:
@@ -136,7 +155,7 @@ def test_an_spz_keeps_a_scene_within_its_steps(tmp_path, scale, degree, version,
     np.testing.assert_allclose(back.opacities, scene.opacities, atol=0.5 / 255 + 1e-6)
     np.testing.assert_allclose(back.sh[:, 0], scene.sh[:, 0], atol=0.5 / 255 / 0.15 + 1e-5)
     np.testing.assert_allclose(back.sh[:, 1:], scene.sh[:, 1:].clip(-1, 127 / 128), atol=0.5 / 128 + 1e-6)
-    assert np.abs((back.quats * scene.quats).sum(1)).min() > 1 - 1e-5
+    assert turns(back.quats, scene.quats).max() < turn_of_three(0.5 * np.sqrt(0.5) / 511) + 1e-4
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])
@@ -152,9 +171,29 @@ def test_a_sog_keeps_a_scene_within_its_steps_in_another_order(tmp_path, scale, 
     order = distance.argmin(1)
     assert sorted(order.tolist()) == list(range(300)) and distance.min(1).max() < step
     np.testing.assert_allclose(back.opacities, scene.opacities[order], atol=0.5 / 255 + 1e-6)
-    # q = u / 255 sqrt 2 - 1 / sqrt 2 of three components: half a step of each.
-    assert np.abs((back.quats * scene.quats[order]).sum(1)).min() > 1 - 3 * (0.5 * np.sqrt(2) / 255) ** 2
+    assert turns(back.quats, scene.quats[order]).max() < turn_of_three(0.5 * np.sqrt(2) / 255) + 1e-4
     assert float(np.abs(np.log(back.scales) - np.log(scene.scales[order])).mean()) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("suffix", "error"),
+    [(".sog", np.sqrt(2) / 510), (".spz", np.sqrt(0.5) / 1022), (".compressed.ply", np.sqrt(2) / 2046)],
+)
+def test_rotations_turn_by_no_more_than_their_bytes_allow_and_nearly_as_much(tmp_path, suffix, error):
+    """Rotations all over, and near the worst one, whose four parts are a half."""
+    rng = np.random.default_rng(0)
+    worst = np.full((2000, 4), 0.5) * rng.choice([-1, 1], (2000, 4)) + rng.uniform(-0.01, 0.01, (2000, 4))
+    quats = np.concatenate([rng.normal(size=(2000, 4)), worst])
+    quats = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float32)
+    grid = np.stack(np.meshgrid(*[np.arange(16)] * 3), -1).reshape(-1, 3)[:4000].astype(np.float32)
+    sh, ones = np.zeros((4000, 1, 3), np.float32), np.ones(4000, np.float32)
+    path = tmp_path / f"a{suffix}"
+    {".sog": write_sog, ".spz": write_spz, ".compressed.ply": write_compressed_ply}[suffix](
+        path, Splats(grid, quats, np.ones((4000, 3), np.float32), ones, sh)
+    )
+    back = read_splats(path).splats
+    moved = turns(back.quats, quats[np.rint(back.means).astype(int) @ [16, 256, 1]])
+    assert 0.8 * turn_of_three(error) < moved.max() < turn_of_three(error) + 1e-5
 
 
 def test_the_mode_survives_spz_and_sog(tmp_path):

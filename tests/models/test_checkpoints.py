@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -71,6 +72,10 @@ def test_verify_tells_a_tiny_network_by_its_names_and_explains_what_is_missing(t
     (tmp_path / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     assert outcome(["weights", "verify", str(tmp_path), "--network", "vggt-1b"]) == 0
     assert "missing    0" in capsys.readouterr().out
+    outcome(["weights", "verify", str(tmp_path), "--network", "vggt-1b", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["layouts"]) == ["vggt-1b", "vggt-1b-commercial", "stream-vggt"]
+    assert told["licence"].startswith("not told by the file") and "VGGT License v1" in told["licence"]
     del tensors["camera_head.token_norm.bias"]
     save_file(tensors | {"extra": torch.zeros(2)}, tmp_path / "model.safetensors")
     with pytest.raises(SystemExit) as stop:
@@ -80,6 +85,14 @@ def test_verify_tells_a_tiny_network_by_its_names_and_explains_what_is_missing(t
     assert "| extra | [2] | float32 | unknown |" in lines
     assert "| camera_head.token_norm.bias | [] |  | missing |" in lines
     assert "| aggregator.patch_embed.mask_token | [1, 16] | float32 | dropped |" in lines
+
+
+def test_the_licence_of_a_file_is_a_fact_where_its_bytes_are_the_published_ones(tmp_path, capsys):
+    assert outcome(["weights", "verify", "recon3d-small", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["licence"] == table()["recon3d-small"].licence
+    copy = shutil.copy(str(table()["recon3d-small"].shipped_file), tmp_path)
+    assert outcome(["weights", "verify", copy, "--network", "recon3d-small", "--json"]) == 0
+    assert "if it is recon3d-small" in json.loads(capsys.readouterr().out)["licence"]
 
 
 def test_the_list_is_whole_and_loads_no_torch():

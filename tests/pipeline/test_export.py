@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from recon3d.cli.main import outcome
 from recon3d.core.gaussians import Gaussians
+from recon3d.core.outliers import outliers_told, outlying
 from recon3d.core.splats import Splats
 from recon3d.core.synthetic import Synthetic, arc_of_cameras, synthetic_gaussians
 from recon3d.errors import InputError
@@ -143,6 +144,47 @@ def test_the_commands_answer_in_tables_and_json_and_refuse_in_one_line(tmp_path,
         assert outcome([str(a) for a in arguments]) == 2
         assert capsys.readouterr().err.strip().splitlines()[-1].startswith("recon3d: error: ")
         assert not (tmp_path / "b.ply").exists()
+
+
+def with_outlier(at: float) -> Splats:
+    scene = splats()
+    scene.means[17] = at, 0, 0
+    return scene
+
+
+def test_an_outlier_is_named_with_the_crop_that_leaves_it_out_and_what_it_costs(tmp_path, capsys):
+    write_ply(tmp_path / "a.ply", with_outlier(1e6))
+    words = ["export", str(tmp_path / "a.ply"), str(tmp_path / "a.spz"), "--json", "--overwrite"]
+    assert outcome(words) == 0
+    report = json.loads(capsys.readouterr().out)
+    named, short = report["warnings"]
+    assert "splat 17 at (1e+06, 0, 0)" in named and "less than the 45 dB" in short and report["check"]["ok"] is False
+    crop = next(word for word in named.split() if word.startswith("--crop="))
+    assert outcome([*words, crop]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["written"] == 299 and report["check"]["ok"] and len(report["warnings"]) == 1
+    assert outcome(["info", str(tmp_path / "a.ply")]) == 0 and "splat 17" in capsys.readouterr().out
+    write_ply(tmp_path / "b.ply", with_outlier(2e7))
+    assert outcome(["export", str(tmp_path / "b.ply"), str(tmp_path / "b.spz")]) == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"recon3d: error: {tmp_path / 'b.spz'}: splat 17 lies at (2e+07, 0, 0)") and "--crop" in line
+
+
+def test_floaters_are_outliers_too_even_where_cameras_see_them(tmp_path):
+    folder = run_folder(tmp_path / "run")
+    cameras = read_cameras(folder / "cameras.json")
+    pose = cameras[3].camera_from_world
+    assert pose is not None
+    scene = splats()
+    scene.means[17] = 1e6 * pose[2, :3]
+    left, _ = edited(scene, cameras, Edits(floaters=True), Progress())
+    assert np.abs(left.means).max() < 100 and len(left) > 250
+
+
+def test_no_scene_whose_backdrop_lies_ten_times_as_far_has_outliers():
+    scene = splats()
+    scene.means[:40] *= 10 / np.linalg.norm(scene.means[:40], axis=1, keepdims=True)
+    assert outliers_told(scene.means) is None and not outlying(scene.means[:0]).any()
 
 
 def test_a_matrix_that_shears_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from recon3d.progress import Progress
 ROWS = (
     ("PLY", "ply", Coding()),
     ("GLB", "glb", Coding()),
+    ("compressed PLY", "compressed ply", Coding()),
     ("SPZ 4", "spz", Coding()),
     ("SPZ 4, `--spz-sh-bits 5`", "spz", Coding(spz_sh_bits=5)),
     ("SPZ 3", "spz", Coding(spz_version=3)),
@@ -41,7 +42,7 @@ def main() -> None:
             start = time.perf_counter()
             write(path, kind, scene.splats, coding, None)
             written = time.perf_counter()
-            read_splats(path, "rdf" if "axes" in FORMATS[kind].options else None)
+            read_splats(path, "rdf" if kind == "spz" else None)
             read = time.perf_counter()
             check = compared(path, kind, scene.splats, scene.cameras, coding)
             size = path.stat().st_size
