@@ -199,6 +199,8 @@ def _none_readable(found: Found, errors: list[InputError]) -> InputError:
 def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) -> list[Photo]:
     """The chosen frames of a video, named by their numbers."""
     clip = choose_frames(path, max_images, fps, lambda done, total: progress.advance(done, total, "frames"))
+    if clip.hdr is not None:
+        progress.note(f"{path}: an HDR video ({clip.hdr}); its frames are brought to SDR, and highlights lose detail")
     digits = max(5, len(str(clip.total)))
     header = Header(clip.size, clip.size, Exif())
     return [Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
