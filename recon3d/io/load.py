@@ -82,6 +82,7 @@ def load_views(
     photos = _spread(photos, max_images, found, progress)
     photos = [_fitted(photo, found.kind in ("colmap", "run"), cameras or found.cameras) for photo in photos]
     _note_as_stored(photos, progress)
+    _note_profiles(photos, progress)
     for photo in photos:
         _refuse_round_pictures(photo)
     photos = _with_masks(photos, found, masks, invert_masks)
@@ -247,6 +248,14 @@ def _note_as_stored(photos: list[Photo], progress: Progress) -> None:
     if turned:
         what = "are used as stored: their cameras were found without the orientation tags"
         progress.note(f"{len(turned)} photos ({turned[0]} first) {what}")
+
+
+def _note_profiles(photos: list[Photo], progress: Progress) -> None:
+    bad = [photo for photo in photos if photo.header.unusable_profile is not None]
+    if bad:
+        others = f" and of {len(bad) - 1} other photos" if len(bad) > 1 else ""
+        reason = f"its colour profile cannot be used ({bad[0].header.unusable_profile})"
+        progress.note(f"{bad[0].source.path}: {reason}; its colours{others} are taken as sRGB")
 
 
 def _refuse_round_pictures(photo: Photo) -> None:

@@ -15,17 +15,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from recon3d.io import primaries
+
 # ISO/IEC 23091-2 (H.273): transfer characteristics, colour primaries and matrix coefficients.
 TRANSFERS = {16: "PQ", 18: "HLG"}
 UNSPECIFIED, BT709, BT601, BT2020 = 2, 1, 6, 9
 MATRICES = (0, 1, 4, 5, 6, 7, 8, 9)  # those that swscale knows
 HD_HEIGHT, HD_WIDTH = 576, 1024  # untagged frames beyond either are BT.709, others BT.601, as players guess
-# x and y of red, green and blue; white is D65 (0.3127, 0.3290) in all.
-CHROMATICITIES = {
-    1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
-    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
-    12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
-}
+CHROMATICITIES = {1: primaries.SRGB, 9: primaries.BT2020, 12: primaries.DISPLAY_P3}
 WIDE = (9, 12)  # BT.2020 and Display P3. Those of BT.601 are so near that players leave them, and so do we
 WHITE = 203.0  # cd/m2, reference white
 PEAK = 1000.0  # cd/m2: what HLG is graded for, and most PQ
@@ -47,13 +44,13 @@ def srgb(picture: Any) -> Annotated[np.ndarray, "H W 3"]:
     hdr = dynamic_range(picture)
     if picture.colorspace not in MATRICES:
         picture.colorspace = guessed_matrix(picture, hdr)
-    primaries = picture.color_primaries
-    if hdr is not None and primaries == UNSPECIFIED:
-        primaries = BT2020
-    if hdr is None and primaries not in WIDE:
+    number = picture.color_primaries
+    if hdr is not None and number == UNSPECIFIED:
+        number = BT2020
+    if hdr is None and number not in WIDE:
         return picture.to_ndarray(format="rgb24")
     deep = picture.to_ndarray(format="rgb48le")
-    strips = [sdr(deep[i : i + STRIP], hdr, primaries) for i in range(0, len(deep), STRIP)]
+    strips = [sdr(deep[i : i + STRIP], hdr, number) for i in range(0, len(deep), STRIP)]
     return np.concatenate(strips)
 
 
@@ -64,13 +61,13 @@ def guessed_matrix(picture: Any, hdr: str | None) -> int:
     return BT709 if picture.height > HD_HEIGHT or picture.width > HD_WIDTH else BT601
 
 
-def sdr(deep: Annotated[np.ndarray, "H W 3"], hdr: str | None, primaries: int) -> Annotated[np.ndarray, "H W 3"]:
-    """uint16 code values of full range as sRGB uint8."""
+def sdr(deep: Annotated[np.ndarray, "H W 3"], hdr: str | None, number: int) -> Annotated[np.ndarray, "H W 3"]:
+    """uint16 code values of full range, of H.273's primaries `number`, as sRGB uint8."""
     light = light_of(hdr)[deep]
     if hdr == "HLG":
         # The OOTF: a display's brightness is a power of the scene's, its colour is the scene's.
         light *= (np.maximum(light @ HLG_LUMINANCE, 1e-6) ** (HLG_GAMMA - 1) * (PEAK / WHITE))[..., None]
-    light = light @ bt709_from(primaries).T
+    light = light @ bt709_from(number).T
     if hdr is not None:
         # By the largest channel, so that a bright colour keeps its hue.
         most = np.maximum(light.max(-1), 1e-6)
@@ -115,13 +112,7 @@ def encoded() -> Annotated[np.ndarray, "65536"]:
 
 
 @cache
-def bt709_from(primaries: int) -> Annotated[np.ndarray, "3 3"]:
-    """Takes linear rgb of H.273's `primaries` to that of BT.709; primaries that are not in the table are taken as these."""
-    return (np.linalg.inv(xyz_from(1)) @ xyz_from(primaries if primaries in CHROMATICITIES else 1)).astype(np.float32)
-
-
-def xyz_from(primaries: int) -> Annotated[np.ndarray, "3 3"]:
-    """CIE XYZ of linear rgb, Y of white 1 (SMPTE RP 177)."""
-    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in CHROMATICITIES[primaries]]).T
-    white = np.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
-    return columns * np.linalg.solve(columns, white)
+def bt709_from(number: int) -> Annotated[np.ndarray, "3 3"]:
+    """Takes linear rgb of H.273's primaries `number` to that of BT.709; those that are not in the table are taken as it."""
+    xyz_from_given = primaries.xyz_from_rgb(CHROMATICITIES.get(number, primaries.SRGB))
+    return (np.linalg.inv(primaries.xyz_from_rgb(primaries.SRGB)) @ xyz_from_given).astype(np.float32)
