@@ -70,9 +70,10 @@ def read_header(path: Path) -> Header:
 
 
 def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotated[np.ndarray, "H W"] | None]:
-    """The upright photo at full size, sRGB uint8 (by its colour profile, where it has one), and where it may be used (bool; None: everywhere).
+    """The upright photo at full size, sRGB uint8, and where it may be used (bool; None: everywhere).
 
-    Colours are laid over white where the photo has an alpha channel. Raises InputError, truncated files included.
+    A colour profile that it has is followed. Colours are laid over white where the photo has an alpha channel. Raises
+    InputError, truncated files included.
     """
     if source.pixels is not None:
         rgb, mask = source.pixels, None
@@ -82,8 +83,9 @@ def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotate
         rgb, mask = _read_upright(source.path, source.as_stored, in_srgb=True)
     if source.mask is not None:
         given = read_mask(source.mask, source.invert_mask)
-        if given.shape != rgb.shape[:2]:
+        if not fits(given.shape, rgb.shape[:2]):
             raise wrong_mask_size(source.mask, given.shape, source.path, rgb.shape[:2])
+        given = enlarged(given, rgb.shape[:2]) if given.shape[0] < rgb.shape[0] else resize_mask(given, rgb.shape[:2])
         mask = given if mask is None else mask & given
     return rgb, None if mask is None or mask.all() else mask
 
@@ -115,10 +117,22 @@ def read_mask(path: Path, invert: bool) -> Annotated[np.ndarray, "H W"]:
     return ~white if invert else white
 
 
+def fits(size: tuple[int, ...], photo_size: tuple[int, ...]) -> bool:
+    """Whether a mask of (height, width) `size` has the shape of its photo, as far as whole pixels allow."""
+    scale = size[1] / photo_size[1]
+    return abs(size[0] - photo_size[0] * scale) <= max(1.0, scale)
+
+
+def enlarged(mask: Annotated[np.ndarray, "H W"], size: tuple[int, ...]) -> np.ndarray:
+    """A smaller bool mask at (height, width) `size`, its borders drawn as straight lines between its pixels."""
+    white = cv2.resize(mask.astype(np.uint8) * 255, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return white >= OPAQUE
+
+
 def wrong_mask_size(mask: Path, size: tuple[int, ...], photo: Path, photo_size: tuple[int, ...]) -> InputError:
-    """The refusal of a mask of (height, width) `size` for a photo of another."""
+    """The refusal of a mask of (height, width) `size` for a photo of another shape."""
     what = f"the mask is {size[1]}x{size[0]}, but {photo.name} is {photo_size[1]}x{photo_size[0]} when upright"
-    return InputError(mask, what, "Give a mask of the same size as its photo")
+    return InputError(mask, what, "Give a mask of the same shape as its photo")
 
 
 def check_size(path: Path, size: tuple[int, ...], photo_size: tuple[int, int]) -> None:

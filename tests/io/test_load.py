@@ -1,5 +1,6 @@
 """Inputs as Views: what is left out and why, focal lengths, shared cameras, masks, known cameras, videos."""
 
+import json
 import os
 import re
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from recon3d.core.lens import Lens
 from recon3d.errors import InputError
@@ -69,11 +71,16 @@ def test_unreadable_photos_among_good_ones_are_left_out_with_name_and_reason():
     notes: list[Event] = []
     loaded = load(shared("data/bad"), progress=Progress(notes.append))
     left = dict(loaded.left_out)
-    assert set(left) == {"bomb_full.png", "bomb_header.png", "empty.jpg", "one_pixel.png", "text.jpg", "truncated.jpg"}
+    again = {name for name, reason in left.items() if reason.startswith("the same picture as ")}
+    assert set(left) - again == {
+        "bomb_full.png", "bomb_header.png", "empty.jpg", "one_pixel.png", "text.jpg", "truncated.jpg"
+    }  # fmt: skip
     assert left["empty.jpg"] == "empty file" and left["truncated.jpg"].startswith("truncated")
-    assert not set(left) & set(loaded.views.names) and len(loaded.views) == 15
+    # Files that differ in their tags or their compression without loss only.
+    assert again == {"orientation_3.jpg", "orientation_4.jpg", "orientation_6.jpg", "orientation_8.jpg", "upright.png"}
+    assert not set(left) & set(loaded.views.names) and len(loaded.views) == 10
     said = [event.text for event in notes if event.kind == "note"]
-    assert len(said) == 6 and all("\n" not in line for line in said)
+    assert len(said) == 7 and all("\n" not in line for line in said)
 
 
 @pytest.mark.parametrize("name", ["text.jpg", "empty.jpg", "truncated.jpg", "one_pixel.png", "bomb_full.png"])
@@ -99,7 +106,7 @@ def test_the_last_resort_counts_photos_that_fail_while_decoding(tmp_path):
 
 def test_at_most_max_images_are_taken_evenly_spread(tmp_path):
     for i in range(11):
-        save(tmp_path / f"{i:02d}.png")
+        save(tmp_path / f"{i:02d}.png", picture(seed=i))
     views = load(tmp_path, max_images=4).views
     assert views.names == tuple(f"{i:02d}.png" for i in np.round(np.linspace(0, 10, 4)).astype(int))
     assert len(load(tmp_path, max_images=11).views) == 11
@@ -136,10 +143,10 @@ def test_size_maker_model_lens_and_focal_length_tell_cameras_apart(tmp_path):
         [
             ({271: "M", 272: "X"}, detail, picture()),
             ({271: "M", 272: "X", 306: "2020:01:01 10:00:00"}, detail, picture(seed=1)),
-            ({271: "N", 272: "X"}, detail, picture()),
-            ({271: "M", 272: "Y"}, detail, picture()),
-            ({271: "M", 272: "X"}, {**detail, 0xA434: "Lens B"}, picture()),
-            ({271: "M", 272: "X"}, {**detail, 37386: 8.0}, picture()),
+            ({271: "N", 272: "X"}, detail, picture(seed=2)),
+            ({271: "M", 272: "Y"}, detail, picture(seed=3)),
+            ({271: "M", 272: "X"}, {**detail, 0xA434: "Lens B"}, picture(seed=4)),
+            ({271: "M", 272: "X"}, {**detail, 37386: 8.0}, picture(seed=5)),
             ({271: "M", 272: "X"}, detail, picture(40, 64)),
         ]
     ):
@@ -155,14 +162,52 @@ def test_street_is_wide_but_no_panorama():
     assert len(load(shared("data/street/images"), max_images=3, max_size=64).views) == 3
 
 
-@pytest.mark.parametrize("mark", ["wide", "xmp"])
-def test_a_panorama_is_refused_by_name(tmp_path, mark):
-    save(tmp_path / "a.jpg")
-    if mark == "wide":
-        save(tmp_path / "b.jpg", picture(64, 128))
-    else:
-        save(tmp_path / "b.jpg", xmp=b'<rdf GPano:ProjectionType="equirectangular"/>')
-    assert refusal(tmp_path).startswith(f"{tmp_path / 'b.jpg'}: a panorama (")
+def all_round(height: int = 64) -> np.ndarray:
+    """A picture of 2:1 whose left and right borders meet."""
+    half = picture(height, height)
+    return np.concatenate([half, half[:, ::-1]], 1)
+
+
+MARK = b'<rdf GPano:ProjectionType="equirectangular"/>'
+
+
+@pytest.mark.parametrize("mark", ["seam", "xmp"])
+def test_a_panorama_is_left_out_by_name_and_refused_alone(tmp_path, mark):
+    save(tmp_path / "a.jpg", picture(64, 128, 1))
+    path = save(tmp_path / "b.jpg", **({"pixels": all_round()} if mark == "seam" else {"xmp": MARK}))
+    progress = Progress()
+    loaded = load(tmp_path, progress=progress)
+    reason = "a panorama (its left and right borders meet)" if mark == "seam" else "a panorama (marked as one)"
+    assert loaded.views.names == ("a.jpg",) and loaded.left_out == (("b.jpg", reason),)
+    assert len(progress.notes) == 1 and progress.notes[0].startswith(f"{path}: {reason}. Left out. Cut it into ")
+    assert refusal(path).startswith(f"{path}: {reason}")
+    (tmp_path / "a.jpg").unlink()
+    save(tmp_path / "c.jpg", xmp=MARK)
+    assert refusal(tmp_path).startswith(f"{tmp_path}: none of its 2 images can be used; the first, ")
+
+
+@pytest.mark.parametrize("height", [64, 101, 240])
+def test_photos_of_two_to_one_are_photos(tmp_path, height):
+    """Not round are those of any content, and those of a common run from sky to ground, white or black at the borders."""
+    run = np.linspace(255, 0, height)[:, None, None] * np.ones((1, 2 * height, 3))
+    wide = picture(height, 2 * height)
+    framed = np.full_like(wide, 255)
+    framed[:, height // 2 : -height // 2] = wide[:, height // 2 : -height // 2]
+    sea = run.copy()
+    sea[height // 2 :] *= np.random.default_rng(0).uniform(0.3, 1, (height - height // 2, 2 * height, 1))
+    for i, pixels in enumerate((wide, run.astype(np.uint8), framed, np.zeros_like(wide), sea.astype(np.uint8))):
+        save(tmp_path / f"{i}.png", pixels)
+    assert len(load(tmp_path).views) == 5
+
+
+@pytest.mark.parametrize("turn", [0, 37, 128, 300])
+def test_a_panorama_meets_itself_wherever_it_begins(tmp_path, turn):
+    """Of noise that is smooth all round, at compression and noise of a camera."""
+    noise = np.random.default_rng(1).normal(0, 1, (200, 400, 3))
+    smooth = np.stack([gaussian_filter(noise[..., c], 3, mode=["nearest", "wrap"]) for c in range(3)], -1)
+    pixels = 128 + smooth / smooth.std() * 40 + np.random.default_rng(2).normal(0, 3, noise.shape)
+    path = save(tmp_path / "a.jpg", np.roll(pixels.clip(0, 255).astype(np.uint8), turn, 1), quality=80)
+    assert "a panorama (its left and right borders meet)" in refusal(path)
 
 
 def test_a_wide_photo_with_a_known_lens_is_no_panorama(tmp_path):
@@ -171,11 +216,59 @@ def test_a_wide_photo_with_a_known_lens_is_no_panorama(tmp_path):
     assert len(load(tmp_path).views) == 1
 
 
-def test_a_fisheye_is_refused_until_its_lens_is_known(tmp_path):
-    photo = save_with_exif(tmp_path / "a.jpg", {}, {0xA434: "Fisheye 8 mm"})
+def test_a_fisheye_is_left_out_until_its_lens_is_known(tmp_path):
+    photo = save_with_exif(tmp_path / "in" / "a.jpg", {}, {0xA434: "Fisheye 8 mm"})
     assert refusal(photo).startswith(f"{photo}: a fisheye photo whose lens is not known")
+    save(tmp_path / "in" / "b.jpg", picture(seed=1))
+    assert load(tmp_path / "in").left_out == (("a.jpg", "a fisheye photo whose lens is not known"),)
     cameras = write_cameras_json(tmp_path / "known.json", ["a.jpg"])
-    assert len(load(photo, cameras=cameras).views) == 1
+    assert len(load(tmp_path / "in", cameras=cameras).views) == 2
+
+
+def test_the_same_picture_under_two_names_is_used_once_and_told(tmp_path):
+    first = save(tmp_path / "a.png", picture())
+    (tmp_path / "b.png").write_bytes(first.read_bytes())
+    save(tmp_path / "c.bmp", picture())  # the same pixels in other bytes
+    save(tmp_path / "d.png", picture(seed=1))
+    nearly = picture().copy()
+    nearly[20, 30, 1] ^= 1
+    save(tmp_path / "e.png", nearly)
+    progress = Progress()
+    loaded = load(tmp_path, progress=progress)
+    assert loaded.views.names == ("a.png", "d.png", "e.png")
+    same = "the same picture as a.png"
+    assert loaded.left_out == (("b.png", same), ("c.bmp", same))
+    assert progress.notes == [f"{tmp_path / 'b.png'}: {same}. Left out, and so are 1 more that are there twice"]
+
+
+def test_pictures_that_differ_at_full_size_only_are_two(tmp_path):
+    fine = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    other = fine.copy()
+    other[0, 0], other[0, 1] = fine[0, 1], fine[0, 0]  # the mean of four pixels is the same
+    save(tmp_path / "a.png", fine)
+    save(tmp_path / "b.png", other)
+    views = load(tmp_path, max_size=32).views
+    assert len(views) == 2 and torch.equal(*views.images)
+
+
+def test_of_two_same_pictures_the_one_with_a_camera_stays_and_a_seen_one_before_one_held_out(tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        save(tmp_path / "images" / name)
+    path = write_cameras_json(tmp_path / "cameras.json", ["b.png", "c.png"])
+    document = json.loads(path.read_text())
+    document["images"][0]["held_out"] = True
+    document["images"][1]["camera_from_world"] = document["images"][0]["camera_from_world"]
+    path.write_text(json.dumps(document))
+    loaded = load(tmp_path)
+    assert loaded.views.names == ("c.png",) and not loaded.views.held_out.any()
+
+
+def test_same_pictures_of_cameras_that_stand_apart_and_pictures_of_one_colour_all_stay(tmp_path):
+    for name in ("a.png", "b.png"):
+        save(tmp_path / "turntable" / "images" / name)
+        save(tmp_path / "black" / name, np.zeros((48, 64, 3), np.uint8))
+    write_cameras_json(tmp_path / "turntable" / "cameras.json", ["a.png", "b.png"])
+    assert len(load(tmp_path / "turntable").views) == 2 and len(load(tmp_path / "black").views) == 2
 
 
 def test_features_come_from_upright_grey_pictures_with_their_masks(tmp_path):
@@ -204,7 +297,7 @@ def test_masks_in_the_input_or_beside_it_are_found(tmp_path, mask_name, beside):
     white = np.zeros((48, 64), np.uint8)
     white[:, 32:] = 255
     save(tmp_path / "in" / "a.jpg")
-    save(tmp_path / "in" / "b.jpg")
+    save(tmp_path / "in" / "b.jpg", picture(seed=1))
     save((tmp_path if beside else tmp_path / "in") / mask_name, white)
     views = load(tmp_path / "in").views
     assert views.names == ("a.jpg", "b.jpg") and views.masks is not None and views.masks[1] is None
@@ -215,7 +308,7 @@ def test_masks_in_the_input_or_beside_it_are_found(tmp_path, mask_name, beside):
 
 def test_masks_keep_the_folders_of_their_photos(tmp_path):
     for side, value in (("left", 0), ("right", 255)):
-        save(tmp_path / side / "a.png")
+        save(tmp_path / side / "a.png", picture(seed=value))
         save(tmp_path / "masks" / side / "a.png", np.full((48, 64), value, np.uint8))
     views = load(tmp_path).views
     assert views.names == ("left/a.png", "right/a.png")
@@ -227,6 +320,20 @@ def test_a_mask_of_another_size_is_one_line_that_names_it(tmp_path):
     save(tmp_path / "b.png")
     save(tmp_path / "masks" / "b.png", np.zeros((64, 48), np.uint8))
     assert refusal(tmp_path).startswith(f"{tmp_path / 'masks' / 'b.png'}: the mask is 48x64, but b.png is 64x48")
+
+
+@pytest.mark.parametrize(("height", "width"), [(50, 100), (25, 49), (101, 200), (400, 801)])
+def test_a_mask_of_the_same_shape_is_scaled_to_its_photo_and_told(tmp_path, height, width):
+    save(tmp_path / "a.png", picture(101, 201))
+    white = np.zeros((height, width), np.uint8)
+    white[:, width // 2 :] = 255
+    mask = save(tmp_path / "masks" / "a.png", white)
+    progress = Progress()
+    usable = read_photo(load(tmp_path, progress=progress).views.sources[0])[1]
+    assert usable is not None and usable.shape == (101, 201)
+    border = usable.argmax(1)
+    assert np.abs(border - 201 * (width // 2) / width).max() <= 1 and usable[:, border.max() :].all()
+    assert progress.notes == [f"1 masks ({mask} first) are scaled to the size of their photos"]
 
 
 def test_an_unreadable_mask_is_refused_by_name(tmp_path):
@@ -249,8 +356,8 @@ def test_a_given_folder_of_masks_must_have_one(tmp_path):
 
 
 def test_given_cameras_fill_lenses_and_poses_by_name(tmp_path):
-    for name in ("a.png", "b.png", "c.png"):
-        save(tmp_path / "in" / name)
+    for i, name in enumerate(("a.png", "b.png", "c.png")):
+        save(tmp_path / "in" / name, picture(seed=i))
     cameras = write_cameras_json(tmp_path / "cameras.json", ["images/a.png", "c.png", "other.png"])
     loaded = load(tmp_path / "in", cameras=cameras)
     views = loaded.views
@@ -263,7 +370,7 @@ def test_given_cameras_fill_lenses_and_poses_by_name(tmp_path):
 
 def test_a_photo_without_a_camera_takes_the_lens_that_all_others_of_its_kind_were_given(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
-        save(tmp_path / "in" / name, picture(40, 64) if name == "c.png" else None)
+        save(tmp_path / "in" / name, picture(40 if name == "c.png" else 48, 64, ord(name[0])))
     views = load(tmp_path / "in", cameras=write_cameras_json(tmp_path / "k.json", ["a.png"])).views
     assert views.lenses[1] == views.lenses[0] is not None and views.lenses[2] is None
     assert views.camera_index.tolist() == [0, 0, 1]
@@ -356,8 +463,10 @@ def test_frames_of_a_video_are_a_sequence_of_one_camera(tmp_path):
 
 
 def test_a_spherical_video_and_frames_per_second_of_photos_are_refused(tmp_path):
-    video = write_video(tmp_path / "clip.mp4", [picture(64, 128)] * 3)
-    assert "a panorama (twice as wide as high)" in refusal(video)
+    video = write_video(tmp_path / "clip.mp4", [all_round()] * 3)
+    assert refusal(video).startswith(f"{video}: a panorama (its left and right borders meet)")
+    flat = write_video(tmp_path / "flat.mp4", [picture(64, 128, i) for i in range(3)])
+    assert len(load(flat).views) == 3
     assert refusal(video, fps=-1.0).startswith("--fps: ")
     assert refusal(save(tmp_path / "a.png"), fps=2.0).startswith("--fps: ")
 

@@ -127,7 +127,9 @@ def test_inks_are_turned_by_their_profile_and_paper_is_white(tmp_path):
     lab = np.array([60.0, -30, -45])  # of cyan, relative to the white of D50 where profiles meet
     f = (lab[0] + 16) / 116 + np.array([lab[1] / 500, 0, -lab[2] / 200])
     d50 = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * [0.9642, 1, 0.8249]
-    d65_from_d50 = np.array([[0.9555766, -0.0230393, 0.0631636], [-0.0282895, 1.0099416, 0.0210077], [0.0122982, -0.0204830, 1.3299098]])
+    d65_from_d50 = np.array(
+        [[0.9555766, -0.0230393, 0.0631636], [-0.0282895, 1.0099416, 0.0210077], [0.0122982, -0.0204830, 1.3299098]]
+    )
     cyan = encoded(np.linalg.inv(primaries.xyz_from_rgb(primaries.SRGB)) @ d65_from_d50 @ d50)
     assert (rgb[:, :16] == 255).all() and (rgb[:, 32:48] == 0).all()
     assert farthest(rgb[:, 16:32], cyan) <= 3
