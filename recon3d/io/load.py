@@ -263,7 +263,9 @@ def _once(
     again = duplicates(photos, images)
     if again:
         first, same = next(iter(again.items()))
-        what = f"{photos[first].source.path}: the same picture as {photos[same].name}"
+        source = photos[first].source
+        where = source.path if source.frame is None else f"{source.path}, {photos[first].name}"
+        what = f"{where}: the same picture as {photos[same].name}"
         others = f", and so are {len(again) - 1} more that are there twice" if len(again) > 1 else ""
         progress.note(f"{what}. Left out{others}")
         left_out |= {photos[i].name: f"the same picture as {photos[j].name}" for i, j in again.items()}
