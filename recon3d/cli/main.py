@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 
+from recon3d.cli.termination import CODE, Terminated, terminable
 from recon3d.errors import InputError
 from recon3d.version import __version__
 
@@ -41,19 +42,22 @@ recon3d COMMAND --help tells about one of them; recon3d --version the version.""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The console script: ends the process with 0, 2 for what the user can mend, 1 for a bug of ours, 130 for Ctrl-C."""
+    """The console script: ends the process with 0, 2 for what the user can mend, 1 for a bug of ours, 130 for Ctrl-C and
+    143 for SIGTERM."""
     sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
 
 
 def outcome(arguments: list[str]) -> int:
+    farewell = farewell_of(arguments)
     try:
-        dispatch(arguments)
+        with terminable(farewell):
+            dispatch(arguments)
     except InputError as error:
         print(f"recon3d: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("recon3d: interrupted, nothing was written", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interruption:
+        print(farewell, file=sys.stderr)
+        return CODE if isinstance(interruption, Terminated) else 130
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -64,6 +68,14 @@ def outcome(arguments: list[str]) -> int:
         )
         return 1
     return 0
+
+
+def farewell_of(arguments: list[str]) -> str:
+    """What is said when a command is interrupted."""
+    line = "recon3d: interrupted, nothing was written"
+    if arguments[:1] != ["run"]:
+        return line
+    return f"{line}. The same command with --resume goes on from the last finished stage"
 
 
 def dispatch(arguments: list[str]) -> None:
