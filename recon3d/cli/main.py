@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -27,6 +28,7 @@ COMMANDS = {
     "data": ("recon3d.cli.data", "data sets checked and converted: recon3d data check ROOT"),
     "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),
 }
+INTERRUPTED = 128 + 2  # by Ctrl-C, as shells count
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"
 
 
@@ -44,7 +46,13 @@ recon3d COMMAND --help tells about one of them; recon3d --version the version.""
 def main(arguments: list[str] | None = None) -> None:
     """The console script: ends the process with 0, 2 for what the user can mend, 1 for a bug of ours, 130 for Ctrl-C and
     143 for SIGTERM."""
-    sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
+    code = outcome(sys.argv[1:] if arguments is None else arguments)
+    if code in (INTERRUPTED, CODE):  # a kernel that compiles beside is not waited for: whoever stops us may kill in seconds
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def outcome(arguments: list[str]) -> int:
@@ -57,7 +65,7 @@ def outcome(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt as interruption:
         print(farewell, file=sys.stderr)
-        return CODE if isinstance(interruption, Terminated) else 130
+        return CODE if isinstance(interruption, Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -117,10 +118,11 @@ def _to_srgb(content: bytes | None, mode: str) -> Callable[[Image.Image], Image.
         return None
     with _lock:
         srgb = ImageCms.createProfile("sRGB")
-        given = ImageCms.createProfile("LAB") if content is None else ImageCms.ImageCmsProfile(io.BytesIO(content))
-        space = given.profile.xcolor_space.strip() if isinstance(given, ImageCms.ImageCmsProfile) else "Lab"
+        lab = ImageCms.createProfile("LAB")
+        given: Any = ImageCms.ImageCmsProfile(lab if content is None else io.BytesIO(content))
+        space = given.profile.xcolor_space.strip()
         wanted = MODES.get(space)
-        if wanted != mode and (mode, wanted) != ("L", "RGB"):
+        if wanted is None or (wanted != mode and (mode, wanted) != ("L", "RGB")):
             raise ValueError(f"it is one for {space} colours, and the picture has {mode}")
         flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
         if mode == "L":  # 256 answers are worth the exact way; the quick one is 10 codes off in linear shadows

@@ -117,6 +117,11 @@ def test_grey_photos_follow_grey_profiles_and_those_of_colours(tmp_path, gamma):
     assert farthest(read(save(tmp_path / "b.png", grey, icc_profile=of_colors)), expected) <= 1.5
 
 
+def test_lab_pictures_without_a_profile_are_read(tmp_path):
+    Image.new("LAB", (64, 48), (255, 128, 128)).save(tmp_path / "a.tif")
+    assert read(tmp_path / "a.tif").min() >= 254
+
+
 def test_inks_are_turned_by_their_profile_and_paper_is_white(tmp_path):
     inks = np.zeros((48, 64, 4), np.uint8)
     inks[:, 16:32, 0] = 255

@@ -73,15 +73,17 @@ def test_matrix_and_range_are_those_of_the_tags(tmp_path, matrix, range_):
     assert psnr(first_frame(write_clip(tmp_path / "a.mp4", pixels, matrix, range_)), pixels) >= 35
 
 
-@pytest.mark.parametrize(("size", "matrix"), [((96, 128), SMPTE170M), ((720, 64), BT709), ((64, 1280), BT709)])
-def test_an_untagged_video_is_bt601_when_small_and_bt709_when_large(tmp_path, size, matrix):
-    pixels = picture(*size, 3)
+@pytest.mark.parametrize(
+    ("height", "width", "matrix"), [(96, 128, SMPTE170M), (720, 64, BT709), (64, 1280, BT709)]
+)
+def test_an_untagged_video_is_bt601_when_small_and_bt709_when_large(tmp_path, height, width, matrix):
+    pixels = picture(height, width, 3)
     assert psnr(first_frame(write_clip(tmp_path / "a.mp4", pixels, matrix, LIMITED, tagged=UNSPECIFIED)), pixels) >= 35
 
 
-@pytest.mark.parametrize("size", [(96, 128), (720, 64)])
-def test_a_film_of_ours_comes_back_whatever_its_size(tmp_path, size):
-    pixels = picture(*size, 3)
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (720, 64)])
+def test_a_film_of_ours_comes_back_whatever_its_size(tmp_path, height, width):
+    pixels = picture(height, width, 3)
     write_film(tmp_path / "a.mp4", [pixels] * 3, 10)
     assert psnr(first_frame(tmp_path / "a.mp4"), pixels) >= 35
 

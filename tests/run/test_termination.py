@@ -57,6 +57,13 @@ def test_sigterm_is_one_line_that_names_resume(work):
     assert ended(work + RUN, signal.SIGTERM) == (143, FAREWELL)
 
 
+def test_work_on_another_thread_is_not_waited_for():
+    beside = "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n"
+    code = (beside + PYTHON + RUN).replace('sys.exit(main.outcome(["run", "photos"]))', 'main.main(["run", "photos"])')
+    start = time.monotonic()
+    assert ended(code, signal.SIGTERM) == (143, FAREWELL) and time.monotonic() - start < 20
+
+
 def test_a_library_without_our_command_ends_as_it_would_without_pycolmap():
     assert ended(COMPILED + "work()", signal.SIGTERM) == (-signal.SIGTERM, "")
 
