@@ -201,13 +201,12 @@ def test_a_killed_run_leaves_no_output_and_resumes_after_its_last_stage(tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_and_sigterm_before_refinement_leave_no_output(tmp_path, number, code):
+def test_ctrl_c_before_refinement_leaves_no_output(tmp_path):
     with started(tmp_path, "--out", "scene.ply") as process:
         wait_for_stage(process, "geometry")
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=200)
-        assert process.returncode == code
+        assert process.returncode == 130
         lines = [line for line in said.splitlines() if not line.startswith("recon3d:   ")]
         assert len(lines) == 1 and "nothing was written" in lines[0] and "--resume" in lines[0]
     assert not (tmp_path / "scene.ply").exists()
