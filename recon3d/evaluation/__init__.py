@@ -1,1 +1,1 @@
-"""Scores: what was reconstructed, here or by another program, against a data set's truth."""
+"""Methods measured on data sets: one record for each scene, number of views and method, and reports of these files alone."""

@@ -33,8 +33,9 @@ class PairErrors:
 
     @property
     def translation_sign_free(self) -> Annotated[Tensor, "E"]:
-        """min(e, 180 - e), as in ScanNet-1500's protocol; pairs that failed stay failures by their rotation error."""
-        return torch.minimum(self.translation, 180 - self.translation)
+        """min(e, 180 - e), as in ScanNet-1500's protocol; 180 for pairs of which a view has no camera."""
+        absent = (self.rotation == UNREGISTERED) & (self.translation == UNREGISTERED)
+        return torch.where(absent, UNREGISTERED, torch.minimum(self.translation, 180 - self.translation))
 
     @property
     def worst(self) -> Annotated[Tensor, "E"]:

@@ -1,0 +1,158 @@
+"""`recon3d eval`: methods measured on data sets, with COLMAP beside them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from recon3d.cli.options import parse
+from recon3d.cli.screen import listening, print_json
+from recon3d.errors import InputError, check_exists
+from recon3d.progress import Progress
+
+HELP = """usage: recon3d eval TASK DATASET --out FOLDER ...
+       recon3d eval merge FOLDER ... --out FOLDER
+
+  nvs       views that a method was not given: PSNR, SSIM, LPIPS
+  poses     cameras: AUC, RRA, RTA, ATE
+  depth     AbsRel, delta (data sets with depth beside their photos, as recon3d synth writes it)
+  points    accuracy, completeness, F-score (the same data sets)
+  merge     one report of the folders that shards have written
+
+Finished scenes are not computed again. recon3d eval TASK --help tells about the flags."""
+ABOUT = "Methods on a data set, and a report of them: report.json, report.md, report.html."
+
+
+@dataclass(frozen=True)
+class Options:
+    dataset: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
+    """Folders with known cameras, chunks of RealEstate10K, ACID or DL3DV, or scene folders of DL3DV."""
+    out: Path
+    """Where records, pictures and the report go."""
+    methods: str = ""
+    """Names with commas between: colmap, colmap-few, a row of --geometry or --splats of recon3d run, lift, nearest photo.
+    +3dgs behind a name: its splats are refined, with as many steps for all."""
+    predictions: tuple[str, ...] = ()
+    """NAME=FOLDER: what another program wrote (docs/predictions.md)."""
+    views: str = "3,6,all"
+    """Numbers of input views, where no --frames name them."""
+    frames: Path | None = None
+    """A list of context and target frames: a published index, or a JSON list of scene, context and target."""
+    rules: Literal["none", "pixelsplat", "depthsplat", "depthsplat-dl3dv", "ilrm-dl3dv"] = "none"
+    """Which scenes a published protocol leaves out."""
+    split: Literal["test", "train"] = "test"
+    """Of chunks."""
+    size: str = "256"
+    """Of pictures: the longest side, or height x width (256x448), cropped as published loaders do."""
+    cameras: Literal["found", "given"] = "found"
+    """found: methods find cameras; target cameras are then found in their world. given: those of the data set."""
+    holdout: str = "8:4"
+    """Photos that novel views are measured on, where no --frames name them."""
+    alignment: Literal["none", "median", "scale", "scale_shift"] = "median"
+    """Of depth, one for a scene."""
+    lpips: Path | None = None
+    """torchvision's vgg16-397923af.pth; without it LPIPS is unavailable."""
+    name: str | None = None
+    """Of the data set in the report; published numbers stand beside re10k and dl3dv."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where splats are rendered."""
+    seed: int = 0
+    """Of everything that is drawn."""
+    shard: str = "1/1"
+    """i/n: every n-th record. Give each its own --out and merge them, or the same one."""
+    json: bool = False
+    """Print the report as JSON."""
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+    """What shards have written."""
+    out: Path
+    """A folder for all of it."""
+
+
+def main(arguments: list[str]) -> None:
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        print(HELP)
+    elif first == "merge":
+        options = parse(MergeOptions, "eval merge", arguments[1:], "One report of the folders that shards have written.")
+        merge(options.folders, options.out)
+    elif first in ("nvs", "poses", "depth", "points"):
+        evaluated(first, parse(Options, f"eval {first}", arguments[1:], ABOUT))  # type: ignore[arg-type]
+    else:
+        raise InputError("recon3d eval", f"'{first}' is no task", "The tasks are nvs, poses, depth, points; and merge")
+
+
+def evaluated(task: Literal["nvs", "poses", "depth", "points"], options: Options) -> None:
+    views, shard = views_of(options.views), shard_of(options.shard)
+    predictions = tuple(prediction_of(text) for text in options.predictions)
+    check_exists(options.dataset, "recon3d data check says what is read")
+
+    from recon3d.evaluation.engine import Evaluation, evaluate
+    from recon3d.evaluation.report import write_report
+
+    asked = Evaluation(
+        task, options.dataset, options.out, tuple(n.strip() for n in options.methods.split(",") if n.strip()), predictions,
+        views, options.frames, options.rules, options.split, options.size, options.cameras, options.holdout,
+        options.alignment, options.lpips, options.name, options.device, options.seed, shard,
+    )  # fmt: skip
+    with listening(options.json) as show:
+        evaluate(asked, Progress(show))
+    told(write_report(options.out), options.json)
+
+
+def told(paths: Sequence[Path], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print_json(json.loads(paths[0].read_text()))
+        return
+    print(paths[1].read_text(), end="")
+    print("written:", ", ".join(str(path) for path in paths))
+
+
+def merge(folders: Sequence[Path], out: Path) -> None:
+    """Copy records and pictures into one folder, and report on them. Raises InputError where two folders differ in settings."""
+    from recon3d.evaluation.engine import REQUEST
+    from recon3d.evaluation.report import write_report
+
+    for folder in folders:
+        check_exists(folder / REQUEST, "Give folders that recon3d eval has written")
+        if (folder / REQUEST).read_bytes() != (folders[0] / REQUEST).read_bytes():
+            raise InputError(folder, f"its settings differ from those of {folders[0]}", "Merge shards of one evaluation")
+    for folder in folders:
+        for part in ("results", "pictures"):
+            if (folder / part).is_dir():
+                shutil.copytree(folder / part, out / part, dirs_exist_ok=True)
+    shutil.copy(folders[0] / REQUEST, out / REQUEST)
+    told(write_report(out), False)
+
+
+def views_of(text: str) -> tuple[int | None, ...]:
+    """"3,6,all"; None is all."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words or not all(word == "all" or word.isdigit() for word in words):
+        raise InputError("--views", f"'{text}' names no numbers of views", "Give some as 3,6,all")
+    return tuple(None if word == "all" else int(word) for word in words)
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise InputError("--shard", f"'{text}' is no shard", "Give one as 1/4, the first of four")
+    return int(number), int(of)
+
+
+def prediction_of(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise InputError("--predictions", f"'{text}' is not NAME=FOLDER", "Name the method, then where its files lie")
+    check_exists(Path(folder), "docs/predictions.md says how files are named")
+    return name, Path(folder)

@@ -1,0 +1,238 @@
+"""An evaluation carried out: every method on every choice of frames, one record each; what is there already is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from recon3d.atomic import atomic_file
+from recon3d.data.dataset import chosen, opened
+from recon3d.data.frames import Choice, read_frames
+from recon3d.data.posed_scene import PosedScene, Skipped, with_unit_baseline
+from recon3d.data.rules import RULES, wrong_camera
+from recon3d.data.samplers import spread as spread_beside
+from recon3d.errors import InputError
+from recon3d.evaluation.inputs import Pictures, Subset, spread
+from recon3d.evaluation.judging import Judged
+from recon3d.evaluation.measuring import Measured, Settings, measured_method, measured_prediction, nearest_photo
+from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method
+from recon3d.evaluation.records import Record, Task, record_path, write_record
+from recon3d.metrics.lpips import load_lpips
+from recon3d.pipeline.request import parse_holdout
+from recon3d.progress import Progress
+from recon3d.report import versions
+from recon3d.version import __version__
+
+REQUEST = "evaluation.json"  # what all records of a folder have in common
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is asked for."""
+
+    task: Task
+    dataset: Path
+    out: Path
+    methods: tuple[str, ...] = ()
+    predictions: tuple[tuple[str, Path], ...] = ()  # name, folder
+    views: tuple[int | None, ...] = (3, 6, None)  # numbers of input views; None: all. Not with a frame list
+    frames: Path | None = None
+    rules: str = "none"  # a row of data.rules.RULES
+    split: str = "test"
+    size: str = "256"
+    cameras: Literal["found", "given"] = "found"  # by the method, or those of the data set
+    holdout: str = "8:4"  # targets of novel views, where no list names them
+    alignment: Literal["none", "median", "scale", "scale_shift"] = "median"  # of depth
+    lpips: Path | None = None  # torchvision's VGG16
+    name: str | None = None  # of the data set in the report
+    device: Device = "auto"
+    seed: int = 0
+    shard: tuple[int, int] = (1, 1)  # number from 1, of how many
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One record to make."""
+
+    method: str
+    subset: Subset
+
+
+def evaluate(asked: Evaluation, progress: Progress) -> int:
+    """Write the records that are missing; returns how many were made. Raises InputError where the request cannot be."""
+    check(asked)
+    same_request(asked)
+    settings = settings_of(asked)
+    made = 0
+    for number, unit in enumerate(units(asked)):
+        if number % asked.shard[1] != asked.shard[0] - 1:
+            continue
+        scene, views = (unit.subset.scene.name, len(unit.subset.context)) if isinstance(unit, Unit) else (unit.scene, unit.views)
+        path = record_path(asked.out, asked.task, unit.method, scene, views)
+        if path.exists():
+            continue
+        with progress.stage(f"{unit.method}: {scene}, {views} views"):
+            write_record(asked.out, of_unit(asked, settings, unit) if isinstance(unit, Unit) else unit)
+        made += 1
+    return made
+
+
+def check(asked: Evaluation) -> None:
+    """Raises InputError at the flag that is wrong."""
+    if not asked.methods and not asked.predictions:
+        raise InputError("--methods", "there is nothing to evaluate", "Name methods, or predictions of others")
+    for name in asked.methods:
+        if name != NEAREST:
+            method(name)
+        elif asked.task != "nvs":
+            raise InputError("--methods", f"'{NEAREST}' gives pictures only", "Use it with recon3d eval nvs")
+    names = [*asked.methods, *(name for name, _ in asked.predictions)]
+    if len(set(names)) < len(names):
+        raise InputError("--methods", "a name comes twice", "Give each method and each prediction one name")
+    if asked.rules not in RULES:
+        raise InputError("--rules", f"'{asked.rules}' are no rules", f"Use {', '.join(RULES)}")
+    if any(count is not None and count < 2 for count in asked.views):
+        raise InputError("--views", "cameras are found from two views or more", "Give 2 or more, or all")
+    exact = Pictures.parsed(asked.size).exact
+    if exact is not None and asked.task in ("depth", "points"):
+        raise InputError("--size", f"{asked.task} is measured on whole pictures", "Give the longest side alone")
+
+
+def same_request(asked: Evaluation) -> None:
+    """Records of one folder are of one request: what differs is said. Raises InputError."""
+    free = ("methods", "predictions", "shard", "out", "device", "views", "task")
+    words = {key: str(value) for key, value in vars(asked).items() if key not in free}
+    path = asked.out / REQUEST
+    if path.exists():
+        before = json.loads(path.read_text())
+        differs = [f"{key} {before.get(key)}" for key, value in words.items() if before.get(key) != value]
+        if differs:
+            raise InputError(asked.out, f"it holds an evaluation with other settings: {', '.join(differs)}", "Use another --out")
+        return
+    asked.out.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(words, indent=1) + "\n")
+
+
+def settings_of(asked: Evaluation) -> Settings:
+    return Settings(
+        asked.task, Pictures.parsed(asked.size), asked.cameras == "given", asked.alignment, load_lpips("vgg", asked.lpips),
+        asked.device, asked.seed, asked.out,
+    )  # fmt: skip
+
+
+def units(asked: Evaluation) -> Iterator[Unit | Record]:
+    """Every method on every choice of frames, in a fixed order; records of scenes that cannot be used as they are."""
+    names = (*asked.methods, *(name for name, _ in asked.predictions))
+    for found in choices(asked):
+        for name in names:
+            if isinstance(found, Skipped):
+                views = next((v for v in asked.views if v is not None), 0)
+                yield skipped(asked, name, found.scene, views, found.reason)
+            else:
+                yield Unit(name, found)
+
+
+def choices(asked: Evaluation) -> Iterator[Subset | Skipped]:
+    """Frames of every scene: those of a list, or so many input views spread evenly, for novel views beside held-out ones."""
+    root = opened(asked.dataset, asked.split)
+    rules, size = RULES[asked.rules], Pictures.parsed(asked.size).exact or (0, 0)
+    if asked.frames is not None:
+        for found in chosen(root, read_frames(asked.frames), rules, size):
+            if isinstance(found, Skipped):
+                yield found
+                continue
+            scene, choice = found
+            scene = with_unit_baseline(scene, choice.context) if rules.unit_baseline else scene
+            yield Subset(scene, choice.context, choice.target)
+        return
+    some = False
+    for scene in root.scenes(None, size):
+        some = True
+        yield from [scene] if isinstance(scene, Skipped) else spread_choices(asked, scene)
+    if not some:
+        raise InputError(asked.dataset, "the data set has no scene", "recon3d data check says what is there")
+
+
+def spread_choices(asked: Evaluation, scene: PosedScene) -> Iterator[Subset | Skipped]:
+    """One for each number of views; a scene that has no more than that many comes once, with all."""
+    if wrong := wrong_camera(scene.cameras, range(len(scene))):
+        yield Skipped(scene.name, wrong)
+        return
+    seen = set()
+    for count in asked.views:
+        if asked.task == "nvs":
+            holdout = parse_holdout(asked.holdout)
+            rest = len(scene) - len(holdout.indices(len(scene)))
+            found = spread_beside(scene.name, len(scene), min(count or rest, rest), holdout.every, holdout.start)
+        else:
+            found = Choice(scene.name, spread(len(scene), count), ())
+        if isinstance(found, Skipped):
+            yield found
+        elif found.context not in seen:
+            seen.add(found.context)
+            yield Subset(scene, found.context, found.target)
+
+
+def of_unit(asked: Evaluation, settings: Settings, unit: Unit) -> Record:
+    """What a method makes of the frames, judged. Whatever it raises is its failure, told in one line."""
+    subset, of_predictions = unit.subset, dict(asked.predictions)
+    blank = Record(
+        asked.task, asked.name or asked.dataset.resolve().name, subset.scene.name, len(subset.context), unit.method, "ok",
+        total=len(subset.context), protocol=protocol_of(asked), versions=stamped(subset),
+    )  # fmt: skip
+    measure: Callable[[], Measured]
+    if unit.method in of_predictions:
+        measure = lambda: measured_prediction(settings, subset, of_predictions[unit.method], unit.method)  # noqa: E731
+    elif unit.method == NEAREST:
+        measure = lambda: nearest_photo(settings, subset)  # noqa: E731
+    else:
+        measure = lambda: measured_method(settings, subset, unit.method)  # noqa: E731
+    try:
+        found = measure()
+    except InputError as error:
+        why = error.what if str(error.where) == WHERE else f"{error.where}: {error.what}"
+        return replace(blank, status="failed", why=why)
+    except Exception as error:
+        return replace(blank, status="failed", why=f"{type(error).__name__}: {error}")
+    return recorded(blank, found)
+
+
+def recorded(blank: Record, found: Measured) -> Record:
+    judged: Judged = found.judged
+    return replace(
+        blank, seconds=found.seconds, registered=found.registered, figures=judged.figures, unavailable=judged.unavailable,
+        pair_errors=judged.pair_errors, of_views=judged.of_views, pictures=judged.pictures,
+        protocol=blank.protocol | judged.protocol,
+    )  # fmt: skip
+
+
+def skipped(asked: Evaluation, name: str, scene: str, views: int, reason: str) -> Record:
+    return Record(
+        asked.task, asked.name or asked.dataset.resolve().name, scene, views, name, "skipped", reason,
+        protocol=protocol_of(asked), versions={"recon3d": __version__},
+    )  # fmt: skip
+
+
+def protocol_of(asked: Evaluation) -> dict[str, str]:
+    """What the numbers mean, the same for all scenes."""
+    frames = "spread evenly" if asked.frames is None else asked.frames.name.removesuffix(".gz").removesuffix(".json")
+    words = {"frames": frames, "size": asked.size, "cameras": asked.cameras, "seed": str(asked.seed)}
+    if asked.rules != "none":
+        words["rules"] = asked.rules
+    if asked.task == "nvs":
+        words |= {"steps of +3dgs": str(STEPS)} | ({} if asked.frames is not None else {"targets": asked.holdout})
+    return words | ({"alignment": asked.alignment} if asked.task == "depth" else {})
+
+
+def stamped(subset: Subset) -> dict[str, str]:
+    """Versions, and a hash of the scene's names and cameras."""
+    known = subset.scene.cameras
+    content = repr((subset.scene.names, known.sizes.tolist())).encode("utf-8", "surrogateescape")
+    digest = hashlib.sha256(content + known.camera_from_world.numpy().tobytes() + known.K.numpy().tobytes())
+    wanted = ("python", "torch", "pycolmap", "gsplat")
+    return {"recon3d": __version__, "data": digest.hexdigest()[:16]} | {n: v for n, v in versions().items() if n in wanted}
