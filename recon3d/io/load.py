@@ -46,14 +46,14 @@ class Loaded:
 
 def load_views(
     found: Found, *, max_size: int = 512, max_images: int = 200, fps: float | None = None, masks: Path | None = None,
-    invert_masks: bool = False, cameras: Path | None = None, progress: Progress | None = None,
+    invert_masks: bool = False, cameras: Path | None = None, repeated: bool = False, progress: Progress | None = None,
 ) -> Loaded:  # fmt: skip
     """Read an input that `detect` found: at most `max_images` pictures, evenly spread, longest side at most `max_size`.
 
     Known cameras are those of the input, or of `cameras` where both name a photo. Photos that cannot be read are left out
     with a reason, and so are panoramas, fisheyes without a known lens, and pictures that are there already under another
     name; InputError where none is left, where all of `cameras` belong to other photos, and where a mask has another shape
-    or a camera another size than its photo.
+    or a camera another size than its photo. `repeated`: what is there twice stays, as of a data set whose frames are given.
     """
     progress = progress or Progress()
     _check_options(found, max_images, fps)
@@ -78,7 +78,8 @@ def load_views(
     kept, images, usable = _read_all(photos, max_size, found, left_out, errors, progress)
     if not kept:
         raise _none_readable(found, errors)
-    kept, images, usable = _once(kept, images, usable, left_out, progress)
+    if not repeated:
+        kept, images, usable = _once(kept, images, usable, left_out, progress)
     for error in errors:
         progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
     views = _views(kept, images, usable)

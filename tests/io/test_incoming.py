@@ -89,7 +89,7 @@ def test_the_same_picture_under_two_names_is_used_once_and_told(tmp_path):
     loaded = load(tmp_path, progress=progress)
     assert loaded.views.names == ("a.png", "d.png", "e.png")
     same = "the same picture as a.png"
-    assert loaded.left_out == (("b.png", same), ("c.bmp", same))
+    assert loaded.left_out == (("b.png", same), ("c.bmp", same)) and len(load(tmp_path, repeated=True).views) == 5
     assert progress.notes == [f"{tmp_path / 'b.png'}: {same}. Left out, and so are 1 more that are there twice"]
 
 
