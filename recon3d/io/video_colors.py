@@ -69,8 +69,9 @@ def sdr(deep: Annotated[np.ndarray, "H W 3"], hdr: str | None, number: int) -> A
         light *= (np.maximum(light @ HLG_LUMINANCE, 1e-6) ** (HLG_GAMMA - 1) * (PEAK / WHITE))[..., None]
     light = light @ bt709_from(number).T
     if hdr is not None:
-        # By the largest channel, so that a bright colour keeps its hue.
-        most = np.maximum(light.max(-1), 1e-6)
+        # By the largest channel, so that a bright colour keeps its hue. numpy's max over an axis of three takes half the time
+        # of all of this.
+        most = np.maximum(np.maximum(light[..., 0], light[..., 1]), np.maximum(light[..., 2], 1e-6))
         light *= (rolled_off(most) / most)[..., None]
     return encoded()[(light.clip(0, 1) * 65535 + 0.5).astype(np.uint16)]
 
