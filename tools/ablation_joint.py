@@ -24,7 +24,8 @@ from torch import Tensor
 
 from recon3d.metrics.image import psnr
 from recon3d.models.ilrm.network import HeadGaussians
-from recon3d.models.joint import CHANNELS, Joint, JointConfig, JointViews, gaussians_on_depth
+from recon3d.models.joint.config import JointConfig
+from recon3d.models.joint.network import CHANNELS, Joint, JointViews, gaussians_on_depth
 from recon3d.models.zpressor.anchors import farthest_points
 from recon3d.rendering.render import backend_for, rasterize
 

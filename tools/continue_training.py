@@ -1,11 +1,13 @@
 """Go on from the weights that are shipped, on whatever device is here, and keep the result only where it is better.
 
     python -m tools.continue_training --minutes 12
+    python -m tools.continue_training --minutes 12 --recipe joint-gpu
 
-Everything counts into the minutes: the figures before and after, on 200 procedural scenes of 2 and of 4 views that nothing is
-trained on, and the training between them with new scenes, a lower rate and a short warm-up (the optimiser's state is not
-shipped). Better weights are written to recon3d/checkpoints, with a row of figures in recon3d-small.json; the page
-recon3d-small.md shows these rows. Needs PyTorch, numba and, on a GPU, numba's CUDA target; no network.
+Everything counts into the minutes: the figures before and after, on 200 procedural scenes that nothing is trained on, and the
+training between them with new scenes, a lower rate and a short warm-up (the optimiser's state is not shipped). Better weights
+are written to recon3d/checkpoints, with a row of figures in NAME.json; the page NAME.md shows these rows. Where a network has
+none yet it begins from nothing. Needs PyTorch, numba and, on a GPU, numba's CUDA target and, for the joint network, gsplat;
+no network.
 """
 
 from __future__ import annotations
@@ -15,109 +17,114 @@ import json
 import platform
 import tempfile
 import time
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from recon3d.models.small.network import SmallNetwork
 from recon3d.models.weights import table
-from recon3d.training import scenes
 from recon3d.training.config import RECIPES, Training
-from recon3d.training.loop import train
-from recon3d.training.run import SHIPPED, beginning, write_weights
-from recon3d.training.validation import Figures, measured
+from recon3d.training.loop import begun, train
+from recon3d.training.run import beginning, write_weights
+from recon3d.training.tasks import task_of
 
 FOLDER = Path(__file__).parents[1] / "recon3d" / "checkpoints"
-ROWS, PAGE = FOLDER / f"{SHIPPED}.json", FOLDER / f"{SHIPPED}.md"
 BEGIN, END = "<!-- versions -->\n", "<!-- end of versions -->"
-SCENES, VIEWS, SIZE = 200, (2, 4), (224, 224)
+SCENES = 200
 LOWER = 0.4  # of the recipe's rate
 RESERVE = 20.0  # seconds for what is not foreseen
+# Columns of the table on a network's page: figures, and how they are written.
+COLUMNS = {
+    "recon3d-small": {
+        f"{views} views: AUC@5 / 15 / 30 % | AbsRel": f"{{auc5_{views}:.1%}} / {{auc15_{views}:.1%}} / {{auc30_{views}:.1%}} "
+        f"| {{abs_rel_{views}:.3f}}" for views in (2, 4)
+    },
+    "recon3d-joint": {f"{(views + 1) // 2} inputs: PSNR of views between": f"{{psnr_{views}:.2f}}" for views in (5, 7)},
+}  # fmt: skip
 
 
-def figures(tensors: dict[str, Tensor], config: Training, device: str, count: int) -> dict[int, Figures]:
-    network = SmallNetwork(config.network)
+@dataclass(frozen=True)
+class Published:
+    """A network's weights, rows of figures and page in the checkpoints."""
+
+    name: str
+
+    @property
+    def rows_file(self) -> Path:
+        return FOLDER / f"{self.name}.json"
+
+    def rows(self) -> list[dict]:
+        return json.loads(self.rows_file.read_text()) if self.rows_file.exists() else []
+
+    def write(self, tensors: dict[str, Tensor], rows: list[dict]) -> None:
+        """The weights, their rows, and the page's table."""
+        write_weights(tensors, FOLDER / table()[self.name].file)
+        self.rows_file.write_text(json.dumps(rows, indent=1) + "\n")
+        page = FOLDER / f"{self.name}.md"
+        if page.exists():
+            before, rest = page.read_text().split(BEGIN)
+            page.write_text(before + BEGIN + self.page_table(rows) + END + rest.split(END)[1])
+
+    def page_table(self, rows: list[dict]) -> str:
+        columns = COLUMNS[self.name]
+        names = " | ".join(["version", "on", "minutes", "scenes", *columns])
+        lines = [f"| {names} |", "|" + " --- |" * (names.count("|") + 1)]
+        shown = " | ".join(["{version}", "{device}", "{minutes}", "{scenes}", *columns.values()])
+        return "\n".join(lines + [f"| {shown.format(**row)} |" for row in rows]) + "\n"
+
+
+def figures(tensors: dict[str, Tensor], config: Training, device: str) -> dict[str, float]:
+    task = task_of(config)
+    network = task.build(config.network)
     network.load_state_dict(tensors)
-    network = network.to(device).eval()
-    return {views: measured(network, scenes.validation(count, views, SIZE)) for views in VIEWS}
-
-
-def score(found: dict[int, Figures]) -> float:
-    """What is compared: poses up, depth errors down."""
-    return sum(f.auc30 - f.abs_rel for f in found.values())
-
-
-def row(version: int, seconds: float, seen: int, steps: int, device: str, seed: int, found: dict[int, Figures]) -> dict:
-    values = {f"{name}_{views}": value for views, f in found.items() for name, value in asdict(f).items()}
-    return {"version": version, "minutes": round(seconds / 60, 1), "scenes": seen, "steps": steps, "device": device,
-            "seed": seed, **values}  # fmt: skip
+    with torch.no_grad():
+        return task.figures(network.to(device).eval(), config)
 
 
 def name_of(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} cores, {platform.machine()}"
 
 
-def versions() -> list[dict]:
-    return json.loads(ROWS.read_text()) if ROWS.exists() else []
-
-
-def publish(tensors: dict[str, Tensor], rows: list[dict]) -> None:
-    """The weights, their rows, and the page's table."""
-    write_weights(tensors, FOLDER / table()[SHIPPED].file)
-    ROWS.write_text(json.dumps(rows, indent=1) + "\n")
-    if PAGE.exists():
-        before, rest = PAGE.read_text().split(BEGIN)
-        PAGE.write_text(before + BEGIN + page_table(rows) + END + rest.split(END)[1])
-
-
-def page_table(rows: list[dict]) -> str:
-    lines = ["| version | on | minutes | scenes | 2 views: AUC@5 / 15 / 30 | AbsRel | 4 views: AUC@5 / 15 / 30 | AbsRel |",
-             "|" + " --- |" * 8]  # fmt: skip
-    for r in rows:
-        auc = [" / ".join(f"{100 * r[f'auc{limit}_{views}']:.1f}" for limit in (5, 15, 30)) for views in VIEWS]
-        lines.append(
-            f"| {r['version']} | {r['device']} | {r['minutes']} | {r['scenes']} | {auc[0]} | {r['abs_rel_2']:.3f} "
-            f"| {auc[1]} | {r['abs_rel_4']:.3f} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--minutes", type=float, required=True)
     ask.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    ask.add_argument("--from", dest="start", default=SHIPPED, help="other weights to begin with")
+    ask.add_argument("--from", dest="start", help="other weights to begin with")
     ask.add_argument("--scenes", type=int, default=SCENES, help="of the held-out figures")
     ask.add_argument("--recipe", choices=RECIPES, help="default: small-gpu or small-cpu")
     options = ask.parse_args()
     began = time.monotonic()
-    rows = versions()
-    seed = 1000 + len(rows)  # scenes that no version has seen
     recipe = RECIPES[options.recipe or ("small-gpu" if options.device == "cuda" else "small-cpu")]()
-    start = beginning(options.start, recipe.network)
-    before = figures(start, recipe, options.device, options.scenes)
+    task = task_of(recipe)
+    published = Published(task.shipped)
+    rows = published.rows()
+    recipe = replace(recipe, seed=1000 + len(rows), validation_scenes=options.scenes)  # scenes that no version has seen
+    start = beginning(options.start or task.shipped, recipe) if rows or options.start else None
+    before = figures(begun(recipe, torch.device("cpu"), start).ema, recipe, options.device)
     measuring = time.monotonic() - began
     print(f"before: {before}, measured in {measuring:.0f} s", flush=True)
     left = 60 * options.minutes - 2 * measuring - RESERVE
     if left <= 0:
         raise SystemExit(f"{options.minutes} minutes do not suffice to measure twice, which takes {2 * measuring:.0f} s")
+    lower = {} if start is None else {"rate": LOWER * recipe.rate, "warm_up": 0.02}
     config = replace(
-        recipe, seed=seed, minutes=left / 60, rate=LOWER * recipe.rate, warm_up=0.02, save_minutes=1e9, validate_steps=10**9,
-        validation_scenes=1,
+        recipe, minutes=left / 60, save_minutes=1e9, validate_steps=10**9, validation_scenes=1, **lower
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         state = train(config, Path(folder), options.device, start, lambda line: print(json.dumps(line), flush=True))
     tensors = {name: x.cpu() for name, x in state.ema.items()}
-    after = figures(tensors, recipe, options.device, options.scenes)
+    after = figures(tensors, recipe, options.device)
     print(f"after: {after}", flush=True)
-    if score(after) <= score(before):
-        print(f"not better ({score(after):.4f} against {score(before):.4f}): nothing was written")
+    if task.score(after) <= task.score(before):
+        print(f"not better ({task.score(after):.4f} against {task.score(before):.4f}): nothing was written")
         return
-    new = row(len(rows) + 1, state.seconds, state.scenes, state.step, name_of(options.device), seed, after)
-    publish(tensors, [*rows, new])
-    print(f"better ({score(after):.4f} against {score(before):.4f}): version {len(rows) + 1} written to {FOLDER}")
+    new = {
+        "version": len(rows) + 1, "minutes": round(state.seconds / 60, 1), "scenes": state.scenes, "steps": state.step,
+        "device": name_of(options.device), "seed": recipe.seed, **after,
+    }  # fmt: skip
+    published.write(tensors, [*rows, new])
+    print(f"better ({task.score(after):.4f} against {task.score(before):.4f}): version {len(rows) + 1} written to {FOLDER}")
 
 
 if __name__ == "__main__":

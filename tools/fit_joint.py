@@ -21,7 +21,8 @@ from torch import Tensor
 from recon3d.core.synthetic import look_at
 from recon3d.metrics.image import psnr
 from recon3d.models.ilrm.network import HeadGaussians
-from recon3d.models.joint import Joint, JointConfig, JointViews
+from recon3d.models.joint.config import JointConfig
+from recon3d.models.joint.network import Joint, JointViews
 from recon3d.rendering.render import backend_for, rasterize
 from tools.make_sample import ARC, DISTANCE, LIGHT, SOLIDS, TARGET
 from tools.raycaster import first_hits, photograph

@@ -13,6 +13,7 @@ import tyro
 from recon3d.cli.options import parse
 from recon3d.cli.screen import listening, print_json
 from recon3d.errors import InputError, check_exists
+from recon3d.pipeline.shards import Shard
 from recon3d.progress import Progress
 
 HELP = """usage: recon3d eval TASK DATASET --out FOLDER ...
@@ -65,6 +66,8 @@ class Options:
     """Of everything that is drawn."""
     shard: str = "1/1"
     """i/n: every n-th record. Give each its own --out and merge them, or the same one."""
+    ray: str | None = None
+    """Spread over a Ray cluster whose machines share --out: auto, or its address."""
     json: bool = False
     """Print the report as JSON."""
 
@@ -91,11 +94,11 @@ def main(arguments: list[str]) -> None:
 
 
 def evaluated(task: Literal["nvs", "poses", "depth", "points"], options: Options) -> None:
-    views, shard = views_of(options.views), shard_of(options.shard)
+    views, shard = views_of(options.views), Shard.parsed(options.shard)
     predictions = tuple(prediction_of(text) for text in options.predictions)
     check_exists(options.dataset, "recon3d data check says what is read")
 
-    from recon3d.evaluation.engine import Evaluation, evaluate
+    from recon3d.evaluation.engine import Evaluation, evaluate, evaluate_on_ray
     from recon3d.evaluation.report import write_report
 
     asked = Evaluation(
@@ -103,8 +106,11 @@ def evaluated(task: Literal["nvs", "poses", "depth", "points"], options: Options
         views, options.frames, options.rules, options.split, options.size, options.cameras, options.holdout,
         options.alignment, options.lpips, options.name, options.device, options.seed, shard,
     )  # fmt: skip
-    with listening(options.json) as show:
-        evaluate(asked, Progress(show))
+    if options.ray is not None:
+        evaluate_on_ray(asked, options.ray)
+    else:
+        with listening(options.json) as show:
+            evaluate(asked, Progress(show))
     told(write_report(options.out), options.json)
 
 
@@ -141,13 +147,6 @@ def views_of(text: str) -> tuple[int | None, ...]:
     if not words or not all(word == "all" or word.isdigit() for word in words):
         raise InputError("--views", f"'{text}' names no numbers of views", "Give some as 3,6,all")
     return tuple(None if word == "all" else int(word) for word in words)
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    number, _, of = text.partition("/")
-    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
-        raise InputError("--shard", f"'{text}' is no shard", "Give one as 1/4, the first of four")
-    return int(number), int(of)
 
 
 def prediction_of(text: str) -> tuple[str, Path]:

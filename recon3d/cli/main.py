@@ -15,6 +15,7 @@ from recon3d.version import __version__
 # Command -> (module with a function main(arguments: list[str]) -> None, what it does). In the order of the help page.
 COMMANDS = {
     "run": ("recon3d.cli.run", "photos, a video or a posed folder to a scene: recon3d run photos/ --out scene.ply"),
+    "batch": ("recon3d.cli.batch", "a folder of captures to a folder of scenes: recon3d batch captures/ --out scenes/"),
     "render": (
         "recon3d.cli.render",
         "a scene to pictures or a film: recon3d render scene.ply --cameras cameras.json --out renders/",

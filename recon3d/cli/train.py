@@ -1,4 +1,4 @@
-"""`recon3d train`: recon3d-small trained on procedural scenes, on a CPU, a GPU, or several."""
+"""`recon3d train`: recon3d-small or recon3d-joint trained on procedural scenes, on a CPU, a GPU, or several."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from recon3d.cli.options import parse
 from recon3d.errors import InputError
 from recon3d.training.config import RECIPES, Training
 
-ABOUT = """Train recon3d-small on procedural scenes, which are made as they are needed. Every field of the recipe is a flag.
-A folder in which a training stands is gone on with, to the step. Under torchrun each process takes a part of every step."""
+ABOUT = """Train recon3d-small (cameras and depth) or recon3d-joint (Gaussians) on procedural scenes, which are made as
+they are needed. Every field of the recipe is a flag. A folder in which a training stands is gone on with, to the step. Under
+torchrun each process takes a part of every step."""
 
 
 @dataclass(frozen=True)
 class Options:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Where the checkpoint, the figures (metrics.jsonl) and the weights go."""
-    training: Annotated[Training, tyro.conf.arg(name="")]
-    recipe: Literal["small-cpu", "small-gpu", "tiny"] = "small-cpu"
+    training: Annotated[Training, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    recipe: Literal["small-cpu", "small-gpu", "tiny", "joint-cpu", "joint-gpu", "tiny-joint"] = "small-cpu"
     """What the other flags change."""
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Weights to begin with: a file, or recon3d-small."""
+    """Weights to begin with: a file, recon3d-small or recon3d-joint."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it is trained."""
 

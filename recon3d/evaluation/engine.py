@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,11 +22,14 @@ from recon3d.evaluation.measuring import Measured, Settings, measured_method, me
 from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method
 from recon3d.evaluation.records import Record, Task, record_path, write_record
 from recon3d.metrics.lpips import load_lpips
+from recon3d.pipeline.ray_tasks import on_ray
 from recon3d.pipeline.request import parse_holdout
+from recon3d.pipeline.shards import Shard
 from recon3d.progress import Progress
 from recon3d.report import versions
 from recon3d.version import __version__
 
+MOST_TASKS = 64
 REQUEST = "evaluation.json"  # what all records of a folder have in common
 
 
@@ -51,7 +54,7 @@ class Evaluation:
     name: str | None = None  # of the data set in the report
     device: Device = "auto"
     seed: int = 0
-    shard: tuple[int, int] = (1, 1)  # number from 1, of how many
+    shard: Shard = field(default=Shard())
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def evaluate(asked: Evaluation, progress: Progress) -> int:
     settings = settings_of(asked)
     made = 0
     for number, unit in enumerate(units(asked)):
-        if number % asked.shard[1] != asked.shard[0] - 1:
+        if number % asked.shard.of != asked.shard.number - 1:
             continue
         scene, views = (unit.subset.scene.name, len(unit.subset.context)) if isinstance(unit, Unit) else (unit.scene, unit.views)
         path = record_path(asked.out, asked.task, unit.method, scene, views)
@@ -81,10 +84,20 @@ def evaluate(asked: Evaluation, progress: Progress) -> int:
     return made
 
 
+def evaluate_on_ray(asked: Evaluation, address: str) -> int:
+    """The same by tasks of a Ray cluster whose machines share the folder."""
+    check(asked)
+    same_request(asked)
+    count = min(MOST_TASKS, sum(1 for _ in units(asked)))
+    return sum(on_ray(address, count, evaluate_shard, asked))
+
+
+def evaluate_shard(shard: Shard, asked: Evaluation) -> int:
+    return evaluate(replace(asked, shard=shard), Progress())
+
+
 def check(asked: Evaluation) -> None:
     """Raises InputError at the flag that is wrong."""
-    if not asked.methods and not asked.predictions:
-        raise InputError("--methods", "there is nothing to evaluate", "Name methods, or predictions of others")
     for name in asked.methods:
         if name != NEAREST:
             method(name)
@@ -100,6 +113,8 @@ def check(asked: Evaluation) -> None:
     exact = Pictures.parsed(asked.size).exact
     if exact is not None and asked.task in ("depth", "points"):
         raise InputError("--size", f"{asked.task} is measured on whole pictures", "Give the longest side alone")
+    if not asked.methods and not asked.predictions:
+        raise InputError("--methods", "there is nothing to evaluate", "Name methods, or predictions of others")
 
 
 def same_request(asked: Evaluation) -> None:

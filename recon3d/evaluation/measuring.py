@@ -174,7 +174,7 @@ def predicted_views(
     if all(n in found.render_files for n in targets):
         photos = [target_picture(subset, settings.pictures, i) for i in subset.target]
         pixels = [found.render(n, (p.shape[1], p.shape[2])) for n, p in zip(targets, photos, strict=True)]
-        renders = [torch.from_numpy(picture).permute(2, 0, 1).float() / 255 for picture in pixels]
+        renders = [torch.tensor(picture).permute(2, 0, 1).float() / 255 for picture in pixels]
         return of_renders(subset, renders, photos, settings.lpips, settings.out, place)
     if found.splats_file is None:
         missing = next(n for n in targets if n not in found.render_files)

@@ -28,7 +28,7 @@ SUFFIXES = (".safetensors", ".pt", ".pth")
 class WeightsReport:
     """For the report: which weights were used, under which licence. No file: random ones."""
 
-    key: str  # a name of `recon3d weights list`, or "joint"
+    key: str  # a name of `recon3d weights list`
     licence: str
     commercial: bool
     random: Literal[True] | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 from recon3d.models.official import Layout
 
-FAMILIES = ("small", "vggt", "da3", "dust3r", "lingbot", "stream_vggt", "ilrm")
+FAMILIES = ("small", "joint", "vggt", "da3", "dust3r", "lingbot", "stream_vggt", "ilrm")
 
 
 @dataclass(frozen=True)

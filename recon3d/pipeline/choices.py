@@ -107,8 +107,9 @@ SPLATS = {
     "joint": Row(
         "recon3d.pipeline.splats:joint",
         licence="Apache-2.0",
-        about="all views read by a few anchors, whose pixels become Gaussians; no trained weights yet",
+        about="all views read by a few anchors, whose pixels become Gaussians; comes with the toolkit",
         needs="torch",
+        weights="recon3d-joint",
     ),
     "ilrm-re10k-2v": head("ilrm", "ilrm-re10k-2v", NO_LICENCE, "iLRM for two views of a room"),
     "ilrm-dl3dv-16v": head("ilrm", "ilrm-dl3dv-16v", NO_LICENCE, "iLRM for 16 views of a place; wants a GPU"),

@@ -166,7 +166,7 @@ def chosen_splats(request: Request, geometry: str) -> str | None:
     if request.splats == "lift" and GEOMETRY[geometry].weights is None:
         what = f"--geometry {geometry} gives no depth to lift"
         raise InputError("--splats", what, "Use points or joint, or a network with --geometry")
-    if request.splats_weights is not None and (row is None or (row.weights is None and request.splats != "joint")):
+    if request.splats_weights is not None and (row is None or row.weights is None):
         raise InputError("--splats-weights", f"--splats {request.splats} has no weights", "Name a head with --splats")
     if request.anchors is not None and request.splats != "joint":
         raise InputError("--anchors", f"--splats {request.splats} has no anchors", "Use it with --splats joint")

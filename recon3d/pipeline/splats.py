@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-
-import torch
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 from recon3d.models import checkpoints
-from recon3d.models.checkpoints import RANDOM, Checkpoint, weights_report
-from recon3d.models.joint import Joint, JointConfig
-from recon3d.models.loading import filled_from_file
-from recon3d.models.meta import on_meta
-from recon3d.models.official import Layout
+from recon3d.models.checkpoints import Checkpoint
 from recon3d.models.weights import table
 from recon3d.pipeline.choices import SPLATS
 from recon3d.pipeline.plan import network_device
@@ -72,14 +65,19 @@ def lifted(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport)
 
 
 def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:
-    """Until there are trained weights random ones: they give what `lift` gives of the anchors."""
+    """By the weights that come with the toolkit, by others of its kind, or random ones, which give what `lift` gives."""
+    from recon3d.models.joint.network import Joint
     from recon3d.reconstruction.heads.joint import joint_gaussians
 
-    weights = asked.request.splats_weights
-    width = None if geometry.features is None else geometry.features.shape[1]
-    network = joint_network(weights, asked.request.seed or 0, width).to(network_device(asked.request.device))
-    if weights in (None, RANDOM):
-        asked.progress.note("joint: there are no trained weights yet, and untrained ones give what lift gives of the anchors")
+    key = SPLATS["joint"].weights
+    assert key is not None
+    source = checkpoints.checkpoint(key, table()[key], asked.request.splats_weights, asked.progress)
+    if source.path is None:
+        asked.progress.note(f"{key}: random weights, which give what lift gives of the anchors")
+        width = None if geometry.features is None else geometry.features.shape[1]
+        source = replace(source, config=replace(source.config, feature_width=width))
+    network = checkpoints.network(source, asked.request.seed or 0, None, network_device(asked.request.device))
+    assert isinstance(network, Joint)
     anchors = anchor_count(geometry) if asked.request.anchors is None else asked.request.anchors
 
     def head(some: Views, of_some: Geometry) -> tuple[Gaussians, tuple[str, ...]]:
@@ -87,18 +85,7 @@ def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) 
         return gaussians, tuple(some.names[i] for i in chosen.tolist())
 
     gaussians, count, names = in_windows(head, views, geometry, AT_A_TIME["joint"])
-    row = SPLATS["joint"]
-    used = weights_report("joint", row.licence, row.commercial, None if weights in (None, RANDOM) else Path(weights))
-    return gaussians, replace(report, weights=used, anchors=names, windows=count)
-
-
-def joint_network(weights: str | None, seed: int, feature_width: int | None) -> Joint:
-    """From a file, or random: then with a place for the features that the geometry carries."""
-    if weights not in (None, RANDOM):
-        return filled_from_file(on_meta(lambda: Joint(JointConfig())), Path(weights), Layout(), None)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Joint(JointConfig(feature_width=feature_width)).requires_grad_(False).eval()
+    return gaussians, replace(report, weights=source.report(), anchors=names, windows=count)
 
 
 def ilrm(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:

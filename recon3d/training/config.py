@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from recon3d.models.joint.config import SHIPPED, JointConfig
 from recon3d.models.small.config import SmallConfig
 
 
@@ -13,7 +14,7 @@ class Phase:
 
     until: float
     size: int  # pixels of the longest side
-    views: tuple[int, int]  # from, to
+    views: tuple[int, int]  # from, to; of the joint network every second one is an input, the others are what it is judged by
     scenes: int  # in a step, over all processes
     difficulty: tuple[float, float]  # of procedural scenes, at its begin and at its end
 
@@ -25,8 +26,18 @@ class Weights:
     camera: float = 5.0
     depth: float = 1.0
     match: float = 0.2
+    coarse: float = 3.0
+    around: float = 0.2
     place: float = 3.0
     visible: float = 0.1
+
+
+@dataclass(frozen=True)
+class JointWeights:
+    """Of the losses (joint_losses.Losses)."""
+
+    picture: float = 1.0
+    depth: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,14 @@ class Training:
     clip: float = 1.0
     ema: float = 0.999
     bf16: bool = True
-    weights: Weights = field(default=Weights())
+    weights: Weights | JointWeights = field(default=Weights())
+    refined_steps: int = 0  # of refinement that the Gaussians of a head have behind them when they are judged
     save_minutes: float = 5.0  # between checkpoints
     validate_steps: int = 1500
     validation_scenes: int = 64
     aspects: tuple[float, ...] = (1.0, 1.33, 0.75, 1.5)  # width over height, one for each step
     phases: tuple[Phase, ...] = ()
-    network: SmallConfig = field(default=SmallConfig())
+    network: SmallConfig | JointConfig = field(default=SmallConfig())
 
     def phase(self, share: float) -> Phase:
         return next((p for p in self.phases if share < p.until), self.phases[-1])
@@ -93,4 +105,31 @@ def tiny() -> Training:
     )  # fmt: skip
 
 
-RECIPES = {"small-cpu": small_on_a_cpu, "small-gpu": small_on_a_gpu, "tiny": tiny}
+def joint_on_a_cpu() -> Training:
+    """The joint network that is shipped, in less than an hour on two cores; docs/joint_ablation.md says why it is so."""
+    return Training(
+        rate=1e-3, bf16=False, aspects=(1.0, 1.33), validate_steps=1000, weights=JointWeights(), network=SHIPPED,
+        phases=(Phase(0.7, 96, (5, 9), 1, (0.3, 1.0)), Phase(1.0, 128, (5, 11), 1, (1.0, 1.0))),
+    )  # fmt: skip
+
+
+def joint_on_a_gpu() -> Training:
+    return Training(
+        bf16=False, aspects=(1.0, 1.33), validate_steps=1000, weights=JointWeights(), network=SHIPPED, ema=0.9995,
+        phases=(Phase(0.5, 128, (5, 11), 8, (0.3, 1.0)), Phase(1.0, 256, (5, 23), 4, (1.0, 1.0))),
+    )  # fmt: skip
+
+
+def tiny_joint() -> Training:
+    """For tests."""
+    return Training(
+        steps=40, rate=2e-3, bf16=False, validate_steps=40, validation_scenes=2, aspects=(1.0,), ema=0.9,
+        weights=JointWeights(), phases=(Phase(1.0, 32, (5, 5), 1, (0.0, 0.0)),),
+        network=JointConfig(dim=64, image_patch=8, scene_patch=4, encoder_blocks=1, zpressor_layers=1, blocks=2),
+    )  # fmt: skip
+
+
+RECIPES = {
+    "small-cpu": small_on_a_cpu, "small-gpu": small_on_a_gpu, "tiny": tiny,
+    "joint-cpu": joint_on_a_cpu, "joint-gpu": joint_on_a_gpu, "tiny-joint": tiny_joint,
+}  # fmt: skip

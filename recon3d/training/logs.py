@@ -6,6 +6,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ def logger(folder: Path, tell: Log) -> Log:
 
 
 @torch.no_grad()
-def preview(network: nn.Module, batches: Iterable[Batch], path: Path) -> None:
+def depth_rows(network: nn.Module, batches: Iterable[Batch]) -> list[Annotated[Tensor, "3 H W"]]:
     """A row for each scene: its views, and of the first one the inverse of depth, true and said, at one scale."""
     device = next(network.parameters()).device
     rows = []
@@ -51,6 +52,10 @@ def preview(network: nn.Module, batches: Iterable[Batch], path: Path) -> None:
         said = said * (truth[known] / said[known]).median()
         near = truth[known].quantile(0.02)
         rows.append(torch.cat([*batch.images[0], inverse(truth, near), inverse(said, near)], -1))
+    return rows
+
+
+def write_picture(rows: list[Annotated[Tensor, "3 H W"]], path: Path) -> None:
     picture = (255 * torch.cat(rows, -2).permute(1, 2, 0)).byte().numpy()
     with atomic_file(path) as temporary:
         Image.fromarray(np.ascontiguousarray(picture)).save(temporary, "PNG")

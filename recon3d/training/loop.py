@@ -1,5 +1,7 @@
 """The one loop: scenes of a step, losses, a step of AdamW; figures and checkpoints in between. On a CPU, a GPU, or many.
 
+What differs between kinds of networks stands in tasks.py.
+
 Under torchrun every process takes its part of each step's scenes; gradients are averaged, so that the number of processes
 changes nothing but rounding.
 """
@@ -11,6 +13,7 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -18,38 +21,36 @@ from torch import Tensor, nn
 
 from recon3d.data.batch import Batch
 from recon3d.data.shots import Drawn
-from recon3d.models.small.network import SmallNetwork
 from recon3d.training import scenes
 from recon3d.training.checkpoint import FILE, State, resume, save
 from recon3d.training.config import Training
-from recon3d.training.logs import PREVIEW, Log, logger, preview
-from recon3d.training.small_losses import Losses, losses
-from recon3d.training.validation import measured
+from recon3d.training.logs import PREVIEW, Log, logger
+from recon3d.training.tasks import task_of, total
 
 SPIKE = 10.0  # times the usual norm of gradients: such a step is left out
 LOG_EVERY = 20  # steps
-VALIDATION_SIZE, VALIDATION_VIEWS = 224, (2, 4)
-PICTURED = 6  # scenes of the preview
 
 
 def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] | None = None, tell: Log = print) -> State:
-    """Train recon3d-small into `folder`, going on where it stands; `start`: tensors to begin from. Returns the end."""
+    """Train a network into `folder`, going on where it stands; `start`: tensors to begin from. Returns the end."""
     rank, world = process()
+    task = task_of(config)
     place = torch.device(device)
     state = begun(config, place, start)
     if (folder / FILE).exists():
         resume(folder, state, config)
     if rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
+        (folder / "training.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
     network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
     ahead = scenes.Ahead(world) if place.type == "cuda" else None
     log = logger(folder, tell) if rank == 0 else lambda row: None
     saved, began = time.monotonic(), time.monotonic() - state.seconds
     while (share := agreed(progress(config, state), place)) < 1:
         what, drawn = next_scenes(config, state.step, share, ahead, rank, world)
-        batch = scenes.batch_of(config, what, drawn, rank, place)
-        found, norm = step(network, state, config, batch, rate_at(config, share))
+        generators = scenes.generators_of(config, what, len(drawn), rank, place)
+        batch = scenes.batch_of(drawn, task.as_photos, generators)
+        found, norm = step(network, state, config, batch, generators, rate_at(config, share))
         state.step, state.scenes = state.step + 1, state.scenes + what.scenes
         state.seconds = time.monotonic() - began
         if state.step % LOG_EVERY == 0:
@@ -69,7 +70,7 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
 def begun(config: Training, device: torch.device, start: dict[str, Tensor] | None) -> State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = SmallNetwork(config.network)
+        network = task_of(config).build(config.network)
     if start is not None:
         network.load_state_dict(start)
     network = network.to(device)
@@ -98,21 +99,19 @@ def next_scenes(
 ) -> tuple[scenes.Asked, list[Drawn]]:
     """What a step asks for, and this process's part of its scenes."""
     steps = range(step, step + (scenes.AHEAD if ahead is not None else 1))
-    asked = [scenes.asked(config, s, share, config.network.patch) for s in steps]
+    asked = [scenes.asked(config, s, share) for s in steps]
     if ahead is not None:
         return ahead.drawn_for(config, asked, rank, world)
     return asked[0], scenes.drawn_for(config, asked[0], rank, world)
 
 
 def step(
-    network: nn.Module, state: State, config: Training, batch: Batch, rate: float
-) -> tuple[Losses, float]:
+    network: nn.Module, state: State, config: Training, batch: Batch, generators: list[torch.Generator], rate: float
+) -> tuple[Any, float]:
     """One step of the network, its optimiser and its running mean; the losses, and the norm of the gradients."""
-    with torch.autocast(batch.depth.device.type, torch.bfloat16, enabled=config.bf16):
-        said = network(batch.images)
-    found = losses(said, batch, config.network.patch)
+    found = task_of(config).losses(network, batch, config, generators)
     state.optimiser.zero_grad()
-    found.total(config.weights).backward()
+    total(found, config.weights).backward()
     norm = float(nn.utils.clip_grad_norm_(state.network.parameters(), config.clip))
     for group in state.optimiser.param_groups:
         group["lr"] = rate
@@ -133,23 +132,18 @@ def validated(state: State, config: Training, folder: Path, rank: int) -> dict:
     """Figures of the running mean, per number of views; the first process measures, and leaves a picture."""
     if rank > 0:
         return {}
-    network = averaged(state, config)
-    row = {}
-    size = (VALIDATION_SIZE, VALIDATION_SIZE)
-    for views in VALIDATION_VIEWS:
-        found = measured(network, scenes.validation(config.validation_scenes, views, size))
-        row |= {f"{name}_{views}": value for name, value in asdict(found).items()}
-    preview(network, scenes.validation(min(PICTURED, config.validation_scenes), VALIDATION_VIEWS[0], size), folder / PREVIEW)
-    return row
+    network, task = averaged(state, config), task_of(config)
+    task.preview(network, config, folder / PREVIEW)
+    return task.figures(network, config)
 
 
-def averaged(state: State, config: Training) -> SmallNetwork:
-    network = SmallNetwork(config.network).to(next(state.network.parameters()).device)
+def averaged(state: State, config: Training) -> nn.Module:
+    network = task_of(config).build(config.network).to(next(state.network.parameters()).device)
     network.load_state_dict(state.ema)
     return network.eval()
 
 
-def rounded(found: Losses) -> dict[str, float]:
+def rounded(found: Any) -> dict[str, float]:
     return {name: round(float(value.detach()), 4) for name, value in vars(found).items()}
 
 

@@ -36,8 +36,9 @@ class Asked:
     difficulty: float
 
 
-def asked(config: Training, step: int, share: float, patch: int) -> Asked:
+def asked(config: Training, step: int, share: float) -> Asked:
     """Of a step at a share of the training."""
+    patch = config.network.multiple
     phase = config.phase(share)
     rng = np.random.default_rng([config.seed, step])
     aspect = config.aspects[rng.integers(len(config.aspects))]
@@ -60,19 +61,35 @@ def own(what: Asked, rank: int, world: int) -> range:
     return range(rank * what.scenes // world, (rank + 1) * what.scenes // world)
 
 
-def batch_of(config: Training, what: Asked, scenes: list[Drawn], rank: int, device: torch.device) -> Batch:
-    """The scenes photographed, and their pictures as from a camera."""
+def generators_of(config: Training, what: Asked, scenes: int, rank: int, device: torch.device) -> list[torch.Generator]:
+    """One for each of this process's scenes, for all that is drawn at random on the device."""
+    first = rank * scenes
+    seeds = [np.random.SeedSequence([config.seed, what.step, first + i]).generate_state(1)[0] for i in range(scenes)]
+    return [torch.Generator(device=device).manual_seed(int(seed)) for seed in seeds]
+
+
+def batch_of(scenes: list[Drawn], as_photos: bool, generators: list[torch.Generator]) -> Batch:
+    """The scenes photographed; `as_photos`: their exposures differ, and their pictures are as from a camera."""
+    device = generators[0].device
+    if not as_photos:
+        return rendered(stacked([evenly_lit(scene) for scene in scenes]), device=device)
     batch = rendered(stacked(scenes), device=device)
-    first = rank * len(scenes)
-    seeds = [np.random.SeedSequence([config.seed, what.step, first + i]).generate_state(1)[0] for i in range(len(scenes))]
-    generators = [torch.Generator(device=device).manual_seed(int(seed)) for seed in seeds]
     return replace(batch, images=augmented(batch.images, generators))
 
 
-def validation(count: int, views: int, size: tuple[int, int]) -> Iterator[Batch]:
+def evenly_lit(scene: Drawn) -> Drawn:
+    """Exposed alike in all views: how a view was that a network does not see, nothing tells it."""
+    gains = np.broadcast_to(scene.shots.gains.mean(1, keepdims=True), scene.shots.gains.shape)
+    return replace(scene, shots=scene.shots._replace(gains=gains.copy()))
+
+
+def validation(
+    count: int, views: int, size: tuple[int, int], as_photos: bool = True, device: torch.device | str = "cpu"
+) -> Iterator[Batch]:
     """Scenes held out by their seeds, one at a time, as clean pictures; at full difficulty."""
     for i in range(count):
-        yield rendered(drawn([VALIDATION, i], views, size))
+        scene = drawn([VALIDATION, i], views, size)
+        yield rendered(scene if as_photos else evenly_lit(scene), device=device)
 
 
 class Ahead:

@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recon3d.data.batch import Batch
-from recon3d.models.small.network import Small, compared_with
-from recon3d.training.config import Weights
+from recon3d.models.small.network import CELL, REACH, Small, compared_with
 from recon3d.training.losses import CONFIDENCE_REWARD, Truth, camera_loss, normalised, truth_encodings
 
 SCALES = 4  # of the gradient term: every pixel, every second, fourth, eighth
@@ -29,30 +28,40 @@ class Losses:
     camera: Tensor
     depth: Tensor
     match: Tensor
+    coarse: Tensor  # shares of the longest side
+    around: Tensor
     place: Tensor  # shares of the longest side
     visible: Tensor
-
-    def total(self, weights: Weights) -> Tensor:
-        return torch.stack([getattr(weights, name) * value for name, value in vars(self).items()]).sum()
 
 
 def losses(said: Small, batch: Batch, patch: int) -> Losses:
     valid = batch.depth > 0
     truth = normalised(truth_of(batch), valid)
     places, seen = true_places(batch, patch)
+    in_window = (places - said.coarse.detach()) / CELL + REACH + 0.5
+    reached = seen & ((places - said.coarse).abs() <= CELL * REACH).all(-1)
     return Losses(
         camera_loss([said.encodings], truth_encodings(truth, batch.K), valid).total,
         depth_loss(said.depth, said.confidence, truth.depth, valid),
         mean_over(match_loss(said.matches, places / patch, batch.size[1] // patch), seen).mean(),
-        mean_over(((said.places - places).abs().sum(-1) / max(batch.size)).clamp(max=NEAR), seen).mean(),
+        mean_over(distance(said.coarse, places, batch.size), seen).mean(),
+        mean_over(match_loss(said.around, in_window, 2 * REACH + 1), reached).mean(),
+        mean_over(distance(said.places, places, batch.size), seen).mean(),
         F.binary_cross_entropy_with_logits(said.visible, seen.float()),
     )
+
+
+def distance(
+    found: Annotated[Tensor, "B V T 2"], places: Annotated[Tensor, "B V T 2"], size: tuple[int, int]
+) -> Annotated[Tensor, "B V T"]:
+    """In shares of the longest side; what is far off says no more than that."""
+    return ((found - places).abs().sum(-1) / max(size)).clamp(max=NEAR)
 
 
 def match_loss(
     logits: Annotated[Tensor, "B V T T"], places: Annotated[Tensor, "B V T 2"], columns: int
 ) -> Annotated[Tensor, "B V T"]:
-    """Cross-entropy with a place (x, y in patches) shared among the four patches whose middles are around it."""
+    """Cross-entropy with a place (x, y in patches, or cells) shared among the four whose middles are around it."""
     rows = logits.shape[-1] // columns
     log_share = logits.log_softmax(-1)
     low = (places - 0.5).floor()

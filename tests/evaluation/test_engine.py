@@ -24,6 +24,7 @@ from recon3d.evaluation.engine import Evaluation, evaluate
 from recon3d.evaluation.records import read_records
 from recon3d.evaluation.report import write_report
 from recon3d.metrics.image import psnr
+from recon3d.pipeline.shards import Shard
 from recon3d.progress import Progress
 
 SIZE = (48, 64)
@@ -57,7 +58,7 @@ def test_what_is_right_gets_the_best_figures(made, tmp_path):
     poses = records(asked(made, tmp_path / "poses"))
     assert [(r.scene, r.views) for r in poses] == [("000000", 3), ("000000", 10), ("000001", 3), ("000001", 10)]
     assert all(r.status == "ok" and r.registered == r.total == r.views for r in poses)
-    assert all(r.figures["auc_5"] == 1 and r.figures["ate"] < 1e-9 for r in poses)
+    assert all(r.figures["auc_5"] == 1 and r.figures["ate"] < 1e-6 for r in poses)
     depth = records(asked(made, tmp_path / "depth", "depth"))
     assert all(r.figures["abs_rel"] < 1e-6 and r.figures["coverage"] == 1 for r in depth)
     views = records(asked(made, tmp_path / "nvs", "nvs"))
@@ -87,7 +88,7 @@ def test_cameras_in_another_world_are_as_good_and_wrong_ones_are_wrong_by_as_muc
     three = by["000000", 3]
     assert three.pair_errors is not None
     np.testing.assert_allclose(sorted(three.pair_errors.rotation), [0, 10, 10], atol=1e-5)
-    assert three.figures["ate"] < 1e-9  # centres are right
+    assert three.figures["ate"] < 1e-6  # centres are right
     assert by["000000", 10].status == "failed" and by["000000", 10].why == "ValueError: no prediction"
 
 
@@ -115,7 +116,7 @@ def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made
 def test_shards_make_what_one_run_makes_and_merge_into_its_report(made, tmp_path, capsys):
     whole = asked(made, tmp_path / "whole")
     assert evaluate(whole, Progress()) == 4 and evaluate(whole, Progress()) == 0
-    parts = [replace(whole, out=tmp_path / f"part{i}", shard=(i, 2)) for i in (1, 2)]
+    parts = [replace(whole, out=tmp_path / f"part{i}", shard=Shard(i, 2)) for i in (1, 2)]
     assert [evaluate(part, Progress()) for part in parts] == [2, 2]
     assert outcome(["eval", "merge", *(str(p.out) for p in parts), "--out", str(tmp_path / "merged")]) == 0
     write_report(whole.out)
@@ -151,6 +152,7 @@ def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     shutil.copytree(made[0], root)
     shutil.copytree(made[0] / "000000", root / "000002")
     cameras = root / "000000" / "cameras.json"
+    (root / "000000" / "transforms.json").unlink()  # which is read first
     content = json.loads(cameras.read_text())
     content["images"][3]["camera_from_world"][0][3] = 1e400
     cameras.write_text(json.dumps(content).replace("Infinity", "NaN"))
@@ -162,7 +164,7 @@ def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     ask = Evaluation("nvs", root, tmp_path / "out", predictions=(("oracle", wrong),), views=(3,), size="64")
     found = {r.scene: r for r in records(ask)}
     assert found["000000"].status == "skipped" and "cameras.json" in str(found["000000"].why)
-    assert found["000001"].status == "ok"  # its photo 4 is left out, so that another one is held out
+    assert found["000001"].status == "failed" and "04.png" in str(found["000001"].why)
     assert found["000002"].status == "failed" and "04.png" in str(found["000002"].why)
     write_report(ask.out)
     assert "cameras.json" in (ask.out / "report.md").read_text()

@@ -11,7 +11,8 @@ from torch import Tensor
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.models.checkpoints import weights_report
 from recon3d.models.ilrm.network import HeadGaussians
-from recon3d.models.joint import Joint, JointConfig, JointViews
+from recon3d.models.joint.config import JointConfig
+from recon3d.models.joint.network import Joint, JointViews
 from recon3d.reconstruction.lift import lift
 from tests.reconstruction.scenes import bare_geometry, views_of
 
@@ -110,7 +111,7 @@ def test_there_are_as_many_gaussians_as_scene_pixels_of_the_anchors(views: int, 
 def test_runs_of_views_change_nothing(monkeypatch) -> None:
     network, views = disturbed(TINY), scene(7)
     expected, _ = network(views, 3)
-    monkeypatch.setattr("recon3d.models.joint.VIEWS_AT_A_TIME", 2)
+    monkeypatch.setattr("recon3d.models.joint.network.VIEWS_AT_A_TIME", 2)
     assert_close(network(views, 3)[0], expected)
 
 
@@ -136,7 +137,7 @@ def test_weights_from_a_file_are_told_with_their_bytes(tmp_path) -> None:
     """What `joint` reports of a checkpoint of one's own, as the published networks do of theirs."""
     file = tmp_path / "joint.pt"
     file.write_bytes(b"abc")
-    told = weights_report("joint", "Apache-2.0", True, file)
+    told = weights_report("recon3d-joint", "Apache-2.0", True, file)
     assert (told.bytes, told.file, told.random) == (3, str(file), None)
     assert told.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
-    assert weights_report("joint", "Apache-2.0", True, None).random
+    assert weights_report("recon3d-joint", "Apache-2.0", True, None).random

@@ -45,7 +45,7 @@ def told(batch: Batch, wrong: float = 0.0) -> Small:
     same = torch.eye(4).expand_as(batch.camera_from_world)[..., :3, :]
     depth = torch.where(batch.depth > 0, batch.depth, 10.0)
     return Small(
-        encoding_from_matrices(same, batch.K, batch.size), depth, torch.ones_like(depth), torch.zeros(1),
+        encoding_from_matrices(same, batch.K, batch.size), depth, torch.ones_like(depth), torch.zeros(1), places, torch.zeros(1),
         torch.where(off[..., None], anywhere, places), torch.where(seen, 1.0, -1.0), torch.zeros(1),
     )  # fmt: skip
 

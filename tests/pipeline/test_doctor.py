@@ -28,7 +28,7 @@ def test_weights_that_are_not_here_are_told_with_their_size(cache):
 
 def test_heads_are_told_with_their_licence_too(cache):
     found = {row.part: row for row in chosen_by_name()}
-    assert "no trained weights yet" in found["splats joint"].detail
+    assert "weights are here" in found["splats joint"].detail
     assert "all rights are reserved" in found["splats ilrm-dl3dv-16v"].detail
     assert "weights are to be downloaded" in found["splats ilrm-dl3dv-16v"].detail
 

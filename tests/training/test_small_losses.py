@@ -38,7 +38,7 @@ def test_a_perfect_answer_costs_nothing_but_its_confidence():
     places, seen = true_places(batch, PATCH)
     said = Small(
         truth_encodings(truth, batch.K), truth.depth, torch.ones_like(truth.depth), torch.zeros(1, 2, 48, 48), places,
-        torch.where(seen, 1e3, -1e3), torch.zeros(1, 2, 1, 6, 8),
+        torch.zeros(1, 2, 48, 81), places, torch.where(seen, 1e3, -1e3), torch.zeros(1, 2, 1, 6, 8),
     )  # fmt: skip
     found = losses(said, batch, PATCH)
     assert all(float(getattr(found, name)) < 1e-5 for name in ("camera", "depth", "place", "visible"))

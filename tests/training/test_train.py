@@ -36,11 +36,14 @@ def rows_of(folder: Path) -> list[dict]:
 
 def test_the_loss_of_scenes_never_seen_falls(tmp_path):
     config = replace(tiny(), steps=40, validate_steps=40, validation_scenes=2)
-    what = scenes.asked(replace(config, seed=99), 0, 0.0, config.network.patch)
-    batch = scenes.batch_of(config, what, scenes.drawn_for(replace(config, seed=99), what, 0, 1), 0, torch.device("cpu"))
+    other = replace(config, seed=99)
+    what = scenes.asked(other, 0, 0.0)
+    drawn = scenes.drawn_for(other, what, 0, 1)
+    generators = scenes.generators_of(other, what, len(drawn), 0, torch.device("cpu"))
+    batch = scenes.batch_of(drawn, True, generators)
 
     def loss(state) -> float:
-        found, _ = step(state.network, state, replace(config, ema=0.0), batch, 0.0)
+        found, _ = step(state.network, state, replace(config, ema=0.0), batch, generators, 0.0)
         return float((found.depth + found.match).detach())
 
     before = loss(begun(config, torch.device("cpu"), None))

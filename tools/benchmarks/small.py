@@ -49,11 +49,11 @@ from recon3d.rendering.render import render
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import geometry as colmap_geometry
 from recon3d.sfm.settings import ATTEMPTS
-from recon3d.training.run import SHIPPED
 from recon3d.training.scenes import VALIDATION
 from recon3d.training.validation import abs_rel
 from tools.benchmarks.more_views import views_of
 
+SHIPPED = "recon3d-small"
 SIZE = (224, 224)
 GAUSSIANS = 100_000
 Find = Callable[[Batch], Geometry | None]

@@ -1,4 +1,4 @@
-"""Seconds of a training step of recon3d-small with scenes made for it, and with the same scenes again and again.
+"""Seconds of a training step with scenes made for it, and with the same scenes again and again.
 
     python -m tools.benchmarks.training --device cuda --recipe small-gpu --steps 60
 
@@ -17,18 +17,20 @@ import torch
 from recon3d.training import scenes
 from recon3d.training.config import RECIPES, Training
 from recon3d.training.loop import begun, next_scenes, rate_at, step
+from recon3d.training.tasks import task_of
 
 
 def seconds(config: Training, share: float, steps: int, device: torch.device, fresh: bool, ahead) -> tuple[float, float]:
     """Of a step at a share of the training, and scenes a second."""
     state = begun(config, device, None)
-    taken, batch, what = [], None, None
+    taken, batch, what, generators = [], None, None, []
     for number in range(steps):
         start = time.perf_counter()
         if fresh or batch is None:
             what, drawn = next_scenes(config, number, share, ahead, 0, 1)
-            batch = scenes.batch_of(config, what, drawn, 0, device)
-        step(state.network, state, config, batch, rate_at(config, share))
+            generators = scenes.generators_of(config, what, len(drawn), 0, device)
+            batch = scenes.batch_of(drawn, task_of(config).as_photos, generators)
+        step(state.network, state, config, batch, generators, rate_at(config, share))
         if device.type == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - start)

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from recon3d.models.joint import Joint, JointConfig, JointViews
+from recon3d.models.joint.config import JointConfig
+from recon3d.models.joint.network import Joint, JointViews
 
 SIZE, ANCHORS = 256, 8
 VIEWS = (2, 4, 8, 16, 32, 64, 128)

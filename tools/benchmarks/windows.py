@@ -16,7 +16,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
-from recon3d.models.joint import Joint
+from recon3d.models.joint.network import Joint
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.splats import in_windows, joint_network
 from recon3d.progress import Progress

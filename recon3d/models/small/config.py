@@ -19,3 +19,8 @@ class SmallConfig:
     @property
     def patch(self) -> int:
         return 16
+
+    @property
+    def multiple(self) -> int:
+        """What height and width of the pictures are divisible by."""
+        return self.patch

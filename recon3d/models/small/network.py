@@ -2,8 +2,9 @@
 
 Built as VGGT (Wang et al. 2025) is: a camera token a view, blocks in a view and over views in turn, a camera head, a dense
 head. What differs is there to learn from little: a convolutional stem; tokens that are told where they lie in another view,
-by a softmax over the products of features as in LoFTR (Sun et al. 2021), which is trained by true matches; cameras that start
-at the first one's, depth that starts at 1. Shapes: B scenes, V views, T patches a view, C channels.
+by a softmax over the products of features as in LoFTR (Sun et al. 2021), and look around there again in finer features, both
+trained by true matches; cameras that start at the first one's, depth that starts at 1.
+Shapes: B scenes, V views, T patches a view, C channels, R cells of a window.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ ROTARY_BASE = 100.0
 FOCAL = 0.95  # of the longest side: where the focal length starts
 SHARPNESS = 10.0  # of the softmax over matches, at first
 LARGEST = 3.0  # log of depth and confidence
+CELL, REACH = 8, 4  # pixels of the finer features; cells to each side of a place, in which it is looked for again
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class Small:
     depth: Annotated[Tensor, "B V H W"]
     confidence: Annotated[Tensor, "B V H W"]  # above 1
     matches: Annotated[Tensor, "B V T T"]  # logits: of each patch, over the patches of the view it is compared with
-    places: Annotated[Tensor, "B V T 2"]  # where the middle of each patch lies there, pixels
+    coarse: Annotated[Tensor, "B V T 2"]  # about where the middle of each patch lies there, pixels
+    around: Annotated[Tensor, "B V T R"]  # logits: of the cells around that place, row by row
+    places: Annotated[Tensor, "B V T 2"]  # where it lies, pixels
     visible: Annotated[Tensor, "B V T"]  # logit of whether it is seen there
     features: Annotated[Tensor, "B V C h w"]  # of patches, from the last layer
 
@@ -85,7 +89,7 @@ class Refined(nn.Module):
 
 
 class DenseHead(nn.Module):
-    """Patches to log depth and log (confidence - 1), at full size."""
+    """Patches to features at an eighth of the size; and those to log depth and log (confidence - 1) at full size."""
 
     def __init__(self, config: SmallConfig) -> None:
         super().__init__()
@@ -94,10 +98,46 @@ class DenseHead(nn.Module):
         self.to_quarter = Refined(eighth, quarter, quarter)
         self.out = started_at_zero(nn.Conv2d(quarter, 2 * 16, 1))
 
-    def forward(self, tokens: Tensor, seen: list[Tensor]) -> tuple[Tensor, Tensor]:
-        x = self.to_quarter(self.to_eighth(tokens, seen[2]), seen[1])
-        depth, confidence = F.pixel_shuffle(self.out(x), 4).float().unbind(1)
-        return depth, confidence
+    def forward(self, tokens: Tensor, seen: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        eighth = self.to_eighth(tokens, seen[2])
+        depth, confidence = F.pixel_shuffle(self.out(self.to_quarter(eighth, seen[1])), 4).float().unbind(1)
+        return eighth, depth, confidence
+
+
+class FineMatches(nn.Module):
+    """Places looked for again around where they were found, as LoFTR's second step does."""
+
+    def __init__(self, width: int, dim: int) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(width, dim, 3, padding=1)
+        self.sharpness = nn.Parameter(torch.tensor(math.log(SHARPNESS)))
+
+    def forward(
+        self, eighth: Annotated[Tensor, "N C h w"], coarse: Annotated[Tensor, "B V T 2"], middles: Annotated[Tensor, "T 2"]
+    ) -> tuple[Annotated[Tensor, "B V T R"], Annotated[Tensor, "B V T 2"]]:
+        """Logits of the cells around `coarse`, and the places, by features of all views; all in pixels."""
+        views = coarse.shape[1]
+        size = CELL * torch.tensor(eighth.shape[:1:-1], device=coarse.device)  # width, height
+        seen = F.normalize(self.features(eighth).float(), dim=1).unflatten(0, coarse.shape[:2])
+        own = sampled(seen.flatten(0, 1), (middles / size).expand(seen.shape[0] * views, 1, -1, -1))
+        offsets = window(coarse.device)
+        at = (coarse[..., None, :] + offsets).flatten(0, 1) / size
+        there = sampled(seen[:, compared_with(views)].flatten(0, 1), at)
+        logits = torch.einsum("nct,nctr->ntr", own[:, :, 0], there) * self.sharpness.exp()
+        logits = logits.unflatten(0, coarse.shape[:2])
+        return logits, coarse + logits.softmax(-1) @ offsets
+
+
+def window(device: torch.device) -> Annotated[Tensor, "R 2"]:
+    """Pixels (x, y) from a place to the cells around it."""
+    along = CELL * torch.arange(-REACH, REACH + 1, device=device, dtype=torch.float32)
+    y, x = torch.meshgrid(along, along, indexing="ij")
+    return torch.stack((x, y), -1).flatten(0, 1)
+
+
+def sampled(maps: Annotated[Tensor, "N C h w"], at: Annotated[Tensor, "N a b 2"]) -> Annotated[Tensor, "N C a b"]:
+    """Between cells, at shares of width and height; zero outside."""
+    return F.grid_sample(maps, 2 * at - 1, align_corners=False)
 
 
 class CameraHead(nn.Module):
@@ -144,6 +184,7 @@ class SmallNetwork(nn.Module):
         self.place = started_at_zero(Linear(dim, 3))
         self.camera_head = CameraHead(dim)
         self.dense_head = DenseHead(config)
+        self.fine = FineMatches(config.stem[2], config.match_dim)
 
     def forward(self, images: Annotated[Tensor, "B V 3 H W"]) -> Small:
         scenes, views = images.shape[:2]
@@ -161,13 +202,15 @@ class SmallNetwork(nn.Module):
         x = self.norm(self.attended(x, self.blocks[2 * self.config.before :], rotate))
         refined = self.place(x[:, :, first:]).float()
         maps = x[:, :, first:].flatten(0, 1).transpose(1, 2).unflatten(-1, grid)
-        depth, confidence = self.dense_head(maps, seen)
+        eighth, depth, confidence = self.dense_head(maps, seen)
+        coarse = (places + refined[..., :2]) * max(size) + torch.tensor(size[::-1], device=x.device) / 2
+        middles = (grid_positions(*grid, 0, x.device).flip(-1) + 0.5) * self.config.patch
+        around, places = self.fine(eighth, coarse.detach(), middles)
         return Small(
             self.camera_head(x[:, :, 0], size),
             depth.clamp(-LARGEST, LARGEST).exp().unflatten(0, (scenes, views)),
             1 + confidence.clamp(-LARGEST, LARGEST).exp().unflatten(0, (scenes, views)),
-            matches, (places + refined[..., :2]) * max(size) + torch.tensor(size[::-1], device=x.device) / 2,
-            refined[..., 2], maps.unflatten(0, (scenes, views)),
+            matches, coarse, around, places, refined[..., 2], maps.unflatten(0, (scenes, views)),
         )  # fmt: skip
 
     def rotation(

@@ -14,7 +14,7 @@ from recon3d.core.similarity import Similarity
 from recon3d.core.views import Views
 from recon3d.models.ilrm.network import HeadGaussians
 from recon3d.models.ilrm.normalisation import normalised, reference_camera
-from recon3d.models.joint import Joint, JointViews
+from recon3d.models.joint.network import Joint, JointViews
 from recon3d.reconstruction.heads.start_depth import start_depth
 
 

@@ -14,7 +14,7 @@ from recon3d.errors import InputError
 from recon3d.models.da3.network import Da3
 from recon3d.models.ilrm.config import IlrmConfig
 from recon3d.models.ilrm.network import Ilrm
-from recon3d.models.joint import Joint
+from recon3d.models.joint.network import Joint
 from recon3d.reconstruction.heads import ilrm as ilrm_head
 from recon3d.reconstruction.heads.anchors import anchor_count
 from recon3d.reconstruction.heads.da3 import da3_gaussians

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from recon3d.core.harmonics import C0
 from recon3d.models.ilrm.network import HeadGaussians, ReadBlock, SelfBlock, TokenDecoder, Tokenizer, over_views
 from recon3d.models.ilrm.rays import directions_in_camera, ray_channels, turned
+from recon3d.models.joint.config import JointConfig
 from recon3d.models.vit import Linear
 from recon3d.models.zpressor.anchors import picked
 from recon3d.models.zpressor.config import ZPressorConfig
@@ -32,26 +33,6 @@ SIZE = 0.6  # standard deviation of a Gaussian in gaps between scene pixels, as 
 OPACITY = 0.5  # as in `lift`
 LARGEST = math.log(20.0)  # times its start that a Gaussian can grow
 VIEWS_AT_A_TIME = 8  # made into tokens together: the pixels of all would take more memory than their tokens
-
-
-@dataclass(frozen=True)
-class JointConfig:
-    """Sizes. A scene pixel is `step` image pixels wide; a token is `*_patch` pixels of its own grid wide."""
-
-    dim: int = 256
-    head_dim: int = 64
-    image_patch: int = 16
-    scene_patch: int = 8
-    step: int = 2
-    encoder_blocks: int = 2
-    zpressor_layers: int = 2
-    blocks: int = 8  # read and self in turn
-    feature_width: int | None = None  # channels of a geometry network's features; None: there is no place for them
-
-    @property
-    def multiple(self) -> int:
-        """What height and width of the pictures are divisible by."""
-        return math.lcm(self.image_patch, self.scene_patch * self.step)
 
 
 @dataclass(frozen=True)
