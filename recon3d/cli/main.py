@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import traceback
 
+from recon3d.cli.termination import CODE, Terminated, terminable
 from recon3d.errors import InputError
 from recon3d.version import __version__
 
@@ -28,6 +30,7 @@ COMMANDS = {
     "data": ("recon3d.cli.data", "data sets checked and converted: recon3d data check ROOT"),
     "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),
 }
+INTERRUPTED = 128 + 2  # by Ctrl-C, as shells count
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"
 
 
@@ -43,19 +46,28 @@ recon3d COMMAND --help tells about one of them; recon3d --version the version.""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The console script: ends the process with 0, 2 for what the user can mend, 1 for a bug of ours, 130 for Ctrl-C."""
-    sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
+    """The console script: ends the process with 0, 2 for what the user can mend, 1 for a bug of ours, 130 for Ctrl-C and
+    143 for SIGTERM."""
+    code = outcome(sys.argv[1:] if arguments is None else arguments)
+    if code in (INTERRUPTED, CODE):  # a kernel that compiles beside is not waited for: whoever stops us may kill in seconds
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def outcome(arguments: list[str]) -> int:
+    farewell = farewell_of(arguments)
     try:
-        dispatch(arguments)
+        with terminable(farewell):
+            dispatch(arguments)
     except InputError as error:
         print(f"recon3d: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("recon3d: interrupted, nothing was written", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interruption:
+        print(farewell, file=sys.stderr)
+        return CODE if isinstance(interruption, Terminated) else INTERRUPTED
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -66,6 +78,14 @@ def outcome(arguments: list[str]) -> int:
         )
         return 1
     return 0
+
+
+def farewell_of(arguments: list[str]) -> str:
+    """What is said when a command is interrupted."""
+    line = "recon3d: interrupted, nothing was written"
+    if arguments[:1] != ["run"]:
+        return line
+    return f"{line}. The same command with --resume goes on from the last finished stage"
 
 
 def dispatch(arguments: list[str]) -> None:

@@ -80,7 +80,7 @@ def given_views(of: Subset, pictures: Pictures, posed: bool, folder: Path) -> Vi
             return found
         return replace(found, lenses=(None,) * len(found), known_camera_from_world=None)
     files = tuple(photo_file(scene, i, folder) for i in of.context)
-    found = load_views(detect(files), max_size=pictures.longest_side).views
+    found = load_views(detect(files), max_size=pictures.longest_side, repeated=True).views
     order = sorted(range(len(files)), key=lambda k: found.names.index(name_of(files[k], found.names)))
     found = replace(found, names=tuple(of.names[k] for k in order))
     if not posed:

@@ -13,7 +13,7 @@ from recon3d.errors import InputError, check_exists
 from recon3d.io import photos, video
 from recon3d.io.json_input import MAX_BYTES
 from recon3d.io.masks import FOLDER, find_mask, mask_folders
-from recon3d.io.transforms_json import read_transforms
+from recon3d.io.transforms_json import read_transforms, split_files
 
 MODEL_PARTS = ("cameras", "images", "points3D")  # points may be missing
 REMEDY = "Give a folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json or a run's folder"
@@ -27,7 +27,7 @@ class Found:
     root: Path  # folder of the photos; of a video, the video itself
     files: tuple[Path, ...]  # every file that the result depends on: pictures, masks, cameras
     pictures: tuple[Path, ...]  # the photos in the order of their names, or the video
-    cameras: Path | None = None  # the file or the model's folder that gives cameras
+    cameras: Path | None = None  # the file that gives cameras, or the folder of a model or of Blender's layout
 
     def name(self, picture: Path) -> str:
         return name_below(self.root, picture)
@@ -96,6 +96,8 @@ def _look_into(folder: Path) -> Found:
         return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json",))
     if (folder / "transforms.json").is_file() and cameras_kind(folder / "transforms.json") == "transforms":
         return _found_json(folder / "transforms.json")
+    if split_files(folder):
+        return _found_transforms(folder)
     if model := model_folder(folder):
         return _found_model(model)
     if (folder / "cameras.json").is_file() and cameras_kind(folder / "cameras.json") == "cameras":
@@ -186,14 +188,15 @@ def _found_json(path: Path) -> Found:
 
 
 def _found_transforms(path: Path) -> Found:
-    """The photos that the file names, as far as they are there; the folder that they share is their root."""
+    """The photos that the file names, or both files of Blender's layout in a folder, as far as they are there; the folder
+    that they share is their root."""
     listed = read_transforms(path)
     pictures = [camera.image for camera in listed if camera.image is not None and camera.image.is_file()]
     if not pictures:
         what = f"none of the {len(listed)} images that it names is there, {listed[0].name} for one"
         raise InputError(path, what, "Put them where the file says")
     masks = tuple(camera.mask for camera in listed if camera.mask is not None and camera.mask.is_file())
-    return _with_files("transforms", _folder_of(pictures), pictures, path, (path, *masks))
+    return _with_files("transforms", _folder_of(pictures), pictures, path, (*(split_files(path) or (path,)), *masks))
 
 
 def _found_model(model: Path) -> Found:

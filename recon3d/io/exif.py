@@ -33,6 +33,7 @@ class Exif:
     camera: tuple[str, str, str, float] = ("", "", "", 0.0)  # maker, model, lens, focal length in mm (0: not said)
     panorama: bool = False  # marked as one in XMP
     fisheye: bool = False  # by its lens's name or in XMP
+    adobe_rgb: bool = False  # its colours are Adobe RGB's, as cameras say that write no profile
 
 
 def read_exif(image: Image.Image) -> Exif:
@@ -41,8 +42,9 @@ def read_exif(image: Image.Image) -> Exif:
         # The base class's method: that of PNG would decode all pixels to look behind them.
         tags = Image.Image.getexif(image)
         base, detail = dict(tags), dict(tags.get_ifd(ExifTags.IFD.Exif))
+        interop = dict(tags.get_ifd(ExifTags.IFD.Interop))
     except MALFORMED:
-        base, detail = {}, {}
+        base, detail, interop = {}, {}, {}
     orientation = base.get(ExifTags.Base.Orientation)
     lens = _text(detail.get(ExifTags.Base.LensModel))
     projection = _projection(image)
@@ -54,6 +56,7 @@ def read_exif(image: Image.Image) -> Exif:
          _number(detail.get(ExifTags.Base.FocalLength)) or 0.0),
         projection in PANORAMAS,
         fisheye,
+        _text(interop.get(ExifTags.Interop.InteropIndex)) == "R03" and detail.get(ExifTags.Base.ColorSpace) != 1,
     )  # fmt: skip
 
 

@@ -11,18 +11,21 @@ from recon3d.errors import InputError, check_exists
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.colmap_model import read_model
 from recon3d.io.detect import cameras_kind, model_files, model_folder
-from recon3d.io.transforms_json import read_transforms
+from recon3d.io.transforms_json import read_transforms, split_files
 
 REMEDY = "Give a cameras.json, a transforms.json or a COLMAP model"
 
 
 def read_given(path: Path) -> tuple[KnownCamera, ...]:
-    """The cameras of a cameras.json, a transforms.json, a COLMAP model, or of a folder with one of them (in this order)."""
+    """The cameras of a cameras.json, a transforms.json, a COLMAP model, or of a folder with one of them (in this order), or
+    with the files of Blender's layout."""
     check_exists(path, REMEDY)
     if path.is_dir():
         for name in ("cameras.json", "transforms.json"):
             if (path / name).is_file() and cameras_kind(path / name) is not None:
                 return read_given(path / name)
+        if split_files(path):
+            return read_transforms(path)
         model = model_folder(path)
         if model is None:
             raise InputError(path, "no cameras in it", REMEDY)

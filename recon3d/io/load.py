@@ -21,10 +21,11 @@ from recon3d.errors import InputError
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.colmap_model import ColmapModel, read_model
 from recon3d.io.detect import Found
+from recon3d.io.duplicates import duplicates
 from recon3d.io.exif import Exif
 from recon3d.io.given_cameras import matched, read_given
-from recon3d.io.masks import find_mask, mask_folders
-from recon3d.io.photos import Header, Source, read_header, read_photo, resize, resize_mask, wrong_mask_size
+from recon3d.io.incoming import Photo, all_round, check_video, curved, spread, with_masks
+from recon3d.io.photos import Header, Source, read_header, read_photo, resize, resize_mask
 from recon3d.io.transforms_json import read_transforms
 from recon3d.io.video import choose_frames
 from recon3d.progress import Progress
@@ -43,29 +44,16 @@ class Loaded:
     in_metres: bool  # the poses that were given are in metres
 
 
-@dataclass(frozen=True)
-class Photo:
-    """A photo on its way to being a view: not decoded yet."""
-
-    name: str
-    source: Source
-    header: Header
-    known: KnownCamera | None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.header.stored_size if self.source.as_stored else self.header.size
-
-
 def load_views(
     found: Found, *, max_size: int = 512, max_images: int = 200, fps: float | None = None, masks: Path | None = None,
-    invert_masks: bool = False, cameras: Path | None = None, progress: Progress | None = None,
+    invert_masks: bool = False, cameras: Path | None = None, repeated: bool = False, progress: Progress | None = None,
 ) -> Loaded:  # fmt: skip
     """Read an input that `detect` found: at most `max_images` pictures, evenly spread, longest side at most `max_size`.
 
     Known cameras are those of the input, or of `cameras` where both name a photo. Photos that cannot be read are left out
-    with a reason; InputError where none can, where all of `cameras` belong to other photos, where a mask or a camera has
-    another size than its photo, and for panoramas and fisheyes without a known lens.
+    with a reason, and so are panoramas, fisheyes without a known lens, and pictures that are there already under another
+    name; InputError where none is left, where all of `cameras` belong to other photos, and where a mask has another shape
+    or a camera another size than its photo. `repeated`: what is there twice stays, as of a data set whose frames are given.
     """
     progress = progress or Progress()
     _check_options(found, max_images, fps)
@@ -79,15 +67,19 @@ def load_views(
     unmatched = [name for name in (camera.name for camera in listed.values()) if name not in {p.name for p in photos}]
     if cameras is not None:
         photos, unmatched = _with_given(photos, cameras)
-    photos = _spread(photos, max_images, found, progress)
+    photos = spread(photos, max_images, found, progress)
     photos = [_fitted(photo, found.kind in ("colmap", "run"), cameras or found.cameras) for photo in photos]
     _note_as_stored(photos, progress)
-    for photo in photos:
-        _refuse_round_pictures(photo)
-    photos = _with_masks(photos, found, masks, invert_masks)
-    kept, images, usable = _read_all(photos, max_size, left_out, errors, progress)
+    _note_profiles(photos, progress)
+    if found.kind == "video":
+        check_video(photos)
+    photos = _flat(photos, found, left_out, errors)
+    photos = with_masks(photos, found, masks, invert_masks, progress)
+    kept, images, usable = _read_all(photos, max_size, found, left_out, errors, progress)
     if not kept:
         raise _none_readable(found, errors)
+    if not repeated:
+        kept, images, usable = _once(kept, images, usable, left_out, progress)
     for error in errors:
         progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
     views = _views(kept, images, usable)
@@ -193,12 +185,14 @@ def _none_readable(found: Found, errors: list[InputError]) -> InputError:
         return errors[0]
     first = f"; the first, {Path(errors[0].where).name}: {errors[0].what}" if errors else ""
     what = f"none of its {len(found.pictures)} images can be used{first}"
-    return InputError(found.root, what, "Give photos that open in an image viewer")
+    return InputError(found.root, what, errors[0].remedy if errors else "Give photos that open in an image viewer")
 
 
 def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) -> list[Photo]:
     """The chosen frames of a video, named by their numbers."""
     clip = choose_frames(path, max_images, fps, lambda done, total: progress.advance(done, total, "frames"))
+    if clip.hdr is not None:
+        progress.note(f"{path}: an HDR video ({clip.hdr}); its frames are brought to SDR, and highlights lose detail")
     digits = max(5, len(str(clip.total)))
     header = Header(clip.size, clip.size, Exif())
     return [Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
@@ -213,13 +207,6 @@ def _with_given(photos: list[Photo], path: Path) -> tuple[list[Photo], list[str]
     used = {camera.name for camera in by_photo.values()}
     photos = [replace(photo, known=by_photo.get(photo.name, photo.known)) for photo in photos]
     return photos, [camera.name for camera in given if camera.name not in used]
-
-
-def _spread(photos: list[Photo], max_images: int, found: Found, progress: Progress) -> list[Photo]:
-    if len(photos) <= max_images:
-        return photos
-    progress.note(f"{found.root}: {max_images} of {len(photos)} photos are used, evenly spread (--max-images)")
-    return [photos[i] for i in np.round(np.linspace(0, len(photos) - 1, max_images)).astype(int)]
 
 
 def _fitted(photo: Photo, ignores_tags: bool, cameras: Path | None) -> Photo:
@@ -247,54 +234,60 @@ def _note_as_stored(photos: list[Photo], progress: Progress) -> None:
         progress.note(f"{len(turned)} photos ({turned[0]} first) {what}")
 
 
-def _refuse_round_pictures(photo: Photo) -> None:
-    """Raise InputError for a panorama, and for a fisheye that no given lens explains."""
-    lens = None if photo.known is None else photo.known.lens
-    where = photo.source.path
-    if photo.header.exif.panorama or (photo.header.twice_as_wide and lens is None):
-        mark = "marked as one" if photo.header.exif.panorama else "twice as wide as high"
-        remedy = "Cut it into perspective pictures first, or give its camera with --cameras"
-        raise InputError(where, f"a panorama ({mark})", remedy)
-    if photo.header.exif.fisheye and lens is None:
-        raise InputError(where, "a fisheye photo whose lens is not known", "Give its lens with --cameras")
+def _note_profiles(photos: list[Photo], progress: Progress) -> None:
+    bad = [photo for photo in photos if photo.header.unusable_profile is not None]
+    if bad:
+        others = f" and of {len(bad) - 1} other photos" if len(bad) > 1 else ""
+        reason = f"its colour profile cannot be used ({bad[0].header.unusable_profile})"
+        progress.note(f"{bad[0].source.path}: {reason}; its colours{others} are taken as sRGB")
 
 
-def _with_masks(photos: list[Photo], found: Found, given: Path | None, invert: bool) -> list[Photo]:
-    """The photos with the files of their masks, whose sizes are checked."""
-    if given is not None and not given.is_dir():
-        raise InputError(given, "there is no such folder of masks", "Give a folder with --masks")
-    root = found.root.parent if found.kind == "video" else found.root
-    folders = mask_folders(root) if given is None else (given,)
-    masked = []
+def _flat(photos: list[Photo], found: Found, left_out: dict[str, str], errors: list[InputError]) -> list[Photo]:
+    """The photos that a flat lens took, as far as headers say."""
+    kept = []
     for photo in photos:
-        named = photo.known.mask if photo.known is not None and given is None else None
-        mask = named or find_mask(photo.name, folders)
-        if mask is not None:
-            size = read_header(mask).size
-            if size != photo.size:
-                raise wrong_mask_size(mask, size, photo.source.path, photo.size)
-        masked.append(replace(photo, source=replace(photo.source, mask=mask, invert_mask=invert)))
-    if all(photo.source.mask is None for photo in masked):
-        example = Path(photos[0].name)
-        remedy = f"The mask of {example} is {example}.png or {example.with_suffix('.png')} in a folder of masks"
-        if given is not None:
-            raise InputError(given, "it has no mask for any of the photos", remedy)
-        if invert:
-            raise InputError("--invert-masks", "there are no masks", remedy)
-    return masked
+        refusal = curved(photo)
+        if refusal is None:
+            kept.append(photo)
+        else:
+            errors.append(refusal)
+            left_out[photo.name] = refusal.what
+    if not kept:
+        raise _none_readable(found, errors)
+    return kept
+
+
+def _once(
+    photos: list[Photo], images: list[Tensor], masks: list[Tensor | None], left_out: dict[str, str], progress: Progress
+) -> tuple[list[Photo], list[Tensor], list[Tensor | None]]:
+    """Each picture once."""
+    again = duplicates(photos, images)
+    if again:
+        first, same = next(iter(again.items()))
+        source = photos[first].source
+        where = source.path if source.frame is None else f"{source.path}, {photos[first].name}"
+        what = f"{where}: the same picture as {photos[same].name}"
+        others = f", and so are {len(again) - 1} more that are there twice" if len(again) > 1 else ""
+        progress.note(f"{what}. Left out{others}")
+        left_out |= {photos[i].name: f"the same picture as {photos[j].name}" for i, j in again.items()}
+    stay = [i for i in range(len(photos)) if i not in again]
+    return [photos[i] for i in stay], [images[i] for i in stay], [masks[i] for i in stay]
 
 
 def _read_all(
-    photos: list[Photo], max_size: int, left_out: dict[str, str], errors: list[InputError], progress: Progress
-) -> tuple[list[Photo], list[Tensor], list[Tensor | None]]:
-    """Those that decode, their images [3,H,W] uint8 and masks [H,W] bool at working size.
+    photos: list[Photo], max_size: int, found: Found, left_out: dict[str, str], errors: list[InputError],
+    progress: Progress,
+) -> tuple[list[Photo], list[Tensor], list[Tensor | None]]:  # fmt: skip
+    """Those that decode to flat pictures, their images [3,H,W] uint8 and masks [H,W] bool at working size.
 
     The others go into `left_out` and `errors`.
     """
 
     def read(photo: Photo) -> tuple[Tensor, Tensor | None] | InputError:
         try:
-            return working_picture(*read_photo(photo.source), max_size)
+            rgb, mask = read_photo(photo.source)
+            refusal = None if found.kind == "video" else all_round(photo, rgb)
+            return refusal or working_picture(rgb, mask, max_size)
         except InputError as error:
             if error.where != str(photo.source.path):  # its mask: nobody wants a photo with a mask used without it
                 raise

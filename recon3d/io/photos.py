@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from recon3d.errors import InputError
+from recon3d.io import profiles
 from recon3d.io.exif import MALFORMED, Exif, read_exif
 from recon3d.io.video import Frame, read_frame
 
@@ -43,14 +44,11 @@ class Header:
     size: tuple[int, int]  # (height, width), upright
     stored_size: tuple[int, int]  # (height, width), before the orientation tag is applied
     exif: Exif
-
-    @property
-    def panorama(self) -> bool:
-        """Marked as one, or twice as wide as high within one percent, as an equirectangular picture is."""
-        return self.exif.panorama or self.twice_as_wide
+    unusable_profile: str | None = None  # why its colour profile cannot be used
 
     @property
     def twice_as_wide(self) -> bool:
+        """Within one percent, as an equirectangular picture is."""
         return abs(self.size[1] / self.size[0] - 2) < 0.02
 
 
@@ -74,18 +72,20 @@ def read_header(path: Path) -> Header:
 def read_photo(source: Source) -> tuple[Annotated[np.ndarray, "H W 3"], Annotated[np.ndarray, "H W"] | None]:
     """The upright photo at full size, sRGB uint8, and where it may be used (bool; None: everywhere).
 
-    Colours are laid over white where the photo has an alpha channel. Raises InputError, truncated files included.
+    A colour profile that it has is followed. Colours are laid over white where the photo has an alpha channel. Raises
+    InputError, truncated files included.
     """
     if source.pixels is not None:
         rgb, mask = source.pixels, None
     elif source.frame is not None:
         rgb, mask = read_frame(source.path, source.frame), None
     else:
-        rgb, mask = _read_upright(source.path, source.as_stored)
+        rgb, mask = _read_upright(source.path, source.as_stored, in_srgb=True)
     if source.mask is not None:
         given = read_mask(source.mask, source.invert_mask)
-        if given.shape != rgb.shape[:2]:
+        if not fits(given.shape, rgb.shape[:2]):
             raise wrong_mask_size(source.mask, given.shape, source.path, rgb.shape[:2])
+        given = enlarged(given, rgb.shape[:2]) if given.shape[0] < rgb.shape[0] else resize_mask(given, rgb.shape[:2])
         mask = given if mask is None else mask & given
     return rgb, None if mask is None or mask.all() else mask
 
@@ -104,22 +104,35 @@ def encoded_header(content: bytes, where: Path) -> Header:
 def _header(path: Path, content: bytes | None) -> Header:
     with opened(path, content) as (image, exif):
         width, height = image.size
+        unusable = profiles.unusable(image, exif.adobe_rgb)
     upright = (width, height) if exif.orientation >= 5 else (height, width)
-    return Header(upright, (height, width), exif)
+    return Header(upright, (height, width), exif, unusable)
 
 
 def read_mask(path: Path, invert: bool) -> Annotated[np.ndarray, "H W"]:
     """Where a photo may be used (bool): white, opaque pixels of the mask, all others with `invert`."""
-    rgb, opaque = _read_upright(path, as_stored=False)
+    rgb, opaque = _read_upright(path, as_stored=False, in_srgb=False)
     white = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) >= OPAQUE
     white = white if opaque is None else white & opaque
     return ~white if invert else white
 
 
+def fits(size: tuple[int, ...], photo_size: tuple[int, ...]) -> bool:
+    """Whether a mask of (height, width) `size` has the shape of its photo, as far as whole pixels allow."""
+    scale = size[1] / photo_size[1]
+    return abs(size[0] - photo_size[0] * scale) <= max(1.0, scale)
+
+
+def enlarged(mask: Annotated[np.ndarray, "H W"], size: tuple[int, ...]) -> np.ndarray:
+    """A smaller bool mask at (height, width) `size`, its borders drawn as straight lines between its pixels."""
+    white = cv2.resize(mask.astype(np.uint8) * 255, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return white >= OPAQUE
+
+
 def wrong_mask_size(mask: Path, size: tuple[int, ...], photo: Path, photo_size: tuple[int, ...]) -> InputError:
-    """The refusal of a mask of (height, width) `size` for a photo of another."""
+    """The refusal of a mask of (height, width) `size` for a photo of another shape."""
     what = f"the mask is {size[1]}x{size[0]}, but {photo.name} is {photo_size[1]}x{photo_size[0]} when upright"
-    return InputError(mask, what, "Give a mask of the same size as its photo")
+    return InputError(mask, what, "Give a mask of the same shape as its photo")
 
 
 def check_size(path: Path, size: tuple[int, ...], photo_size: tuple[int, int]) -> None:
@@ -159,11 +172,11 @@ def resize_mask(mask: Annotated[np.ndarray, "H W"], size: tuple[int, int]) -> np
     return resize(mask.astype(np.uint8) * 255, size) >= OPAQUE
 
 
-def _read_upright(path: Path, as_stored: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """rgb uint8 [H,W,3] and alpha >= 128 (bool [H,W], None without alpha) of a photo."""
+def _read_upright(path: Path, as_stored: bool, in_srgb: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """rgb uint8 [H,W,3] and alpha >= 128 (bool [H,W], None without alpha) of a photo, its colour profile followed or not."""
     with opened(path) as (image, exif):
         image.load()
-        pixels = _eight_bit(image, path)
+        pixels = _eight_bit(image, path, exif.adobe_rgb if in_srgb else None)
     if not as_stored:
         pixels = upright(pixels, exif.orientation)
     if pixels.ndim == 2:
@@ -173,13 +186,21 @@ def _read_upright(path: Path, as_stored: bool) -> tuple[np.ndarray, np.ndarray |
     return over_white(pixels)
 
 
-def _eight_bit(image: Image.Image, path: Path) -> np.ndarray:
-    """Decoded uint8 pixels as stored: [H,W] grey, [H,W,3] rgb or [H,W,4] rgb and alpha. 16 bits are scaled by 1/257."""
+def _eight_bit(image: Image.Image, path: Path, adobe_rgb: bool | None) -> np.ndarray:
+    """Decoded uint8 pixels: [H,W] grey, [H,W,3] rgb or [H,W,4] rgb and alpha. 16 bits are scaled by 1/257.
+
+    In sRGB by the photo's profile, or as Adobe RGB where it has none and `adobe_rgb` says so; as stored with None.
+    """
     deep = _sixteen_bit(image, path)
     if deep is not None:
+        turned = None if adobe_rgb is None else profiles.deep_in_srgb(deep, image, adobe_rgb)
+        if turned is not None:
+            return turned
         return ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if image.mode in ("F", "I"):
         raise InputError(path, f"{image.mode} pixels (32 bits) are no photo", "Save it with 8 or 16 bits a channel")
+    if adobe_rgb is not None:
+        image = profiles.in_srgb(image, adobe_rgb)
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         return np.asarray(image.convert("RGBA"))
     return np.asarray(image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB"))

@@ -2,7 +2,7 @@
 
 Read: `applied_transform` and `applied_scale` are undone, so that cameras stand in the world that they had before
 nerfstudio turned it. Written: our own world with an identity `applied_transform`, without a turn to z-up, so that every
-file of a run shares one world.
+file of a run shares one world. Blender's layout of NeRF's data is a folder with one such file for each split.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,13 +34,31 @@ CAMERA_MODELS = {
 SUFFIXES = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp", ".heic")
 
 
+def split_files(folder: Path) -> tuple[Path, ...]:
+    """The files of Blender's layout in a folder: of training, and of what is held out for measuring (that of validation
+    only where there is none for testing). None where the first is missing."""
+    train, *others = (folder / f"transforms_{split}.json" for split in ("train", "test", "val"))
+    if not train.is_file():
+        return ()
+    return (train, *[other for other in others if other.is_file()][:1])
+
+
 def read_transforms(path: Path | str) -> tuple[KnownCamera, ...]:
     """The cameras of the file's frames, in its order. Names are the frames' `file_path`, "./" removed; `image` is where
     it lies, with the suffix that was found where the file gives none. A lens is None where the file gives no focal length.
+
+    Of a folder in Blender's layout: those of its training file, then those of the other one, held out.
     """
     path = Path(path)
+    if path.is_dir():
+        train, *others = split_files(path)
+        seen = read_transforms(train)
+        names = {camera.name for camera in seen}  # a view that training sees measures nothing
+        held = [replace(c, held_out=True) for other in others for c in read_transforms(other) if c.name not in names]
+        return (*seen, *held)
     document = json_input.read_object(path)
     undo, scale = _applied(document, path)
+    tested = _tested(document)
     cameras: dict[str, KnownCamera] = {}
     for i, frame in enumerate(json_input.entries(document, "frames", path)):
         spelled = json_input.text(frame, "file_path", path, f"frames[{i}]")
@@ -56,9 +75,16 @@ def read_transforms(path: Path | str) -> tuple[KnownCamera, ...]:
             camera_from_world=_pose(frame, undo, scale, path, name),
             image=image,
             mask=None if mask is None else path.parent / _slashes(json_input.text(frame, "mask_path", path, name)),
-            held_out=frame.get("held_out") is True,
+            held_out=frame.get("held_out") is True or spelled in tested,
         )
     return tuple(cameras.values())
+
+
+def _tested(document: Mapping[str, Any]) -> set[str]:
+    """The `file_path` of frames that nerfstudio's lists give to testing and not to training."""
+    test, train = (document.get(f"{split}_filenames") for split in ("test", "train"))
+    named = {name for name in test if isinstance(name, str)} if isinstance(test, list) else set()
+    return named - {name for name in train if isinstance(name, str)} if isinstance(train, list) else named
 
 
 def _slashes(spelled: str) -> str:

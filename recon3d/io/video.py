@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from recon3d.errors import InputError
+from recon3d.io.video_colors import dynamic_range, srgb
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".mts", ".m2ts", ".3gp", ".ogv")
 SHARPNESS_SIZE = 640  # longest side in pixels at which frames are compared: noise and compression blocks weigh less there
@@ -34,6 +35,7 @@ class Clip:
     frames: tuple[Frame, ...]  # the chosen ones, in order
     total: int  # frames that could be decoded
     size: tuple[int, int]  # (height, width), upright
+    hdr: str | None = None  # "HLG" or "PQ": its frames are brought to SDR
 
 
 def choose_frames(path: Path, max_images: int, fps: float | None = None, advance: Any = None) -> Clip:
@@ -51,7 +53,7 @@ def choose_frames(path: Path, max_images: int, fps: float | None = None, advance
     wanted = len(stamps) if fps is None or times is None else max(1, round(span * unit * fps))
     windows = min(max_images, wanted, len(stamps))
     best: dict[int, tuple[float, Frame]] = {}
-    total, size = 0, (0, 0)
+    total, size, hdr = 0, (0, 0), None
     for frame, picture in frames_of(path):
         at = frame.index if times is None or frame.stamp is None else frame.stamp - start
         window = min(windows - 1, max(0, int(at / span * windows)))
@@ -59,13 +61,13 @@ def choose_frames(path: Path, max_images: int, fps: float | None = None, advance
         if window not in best or value > best[window][0]:
             best[window] = (value, frame)
         if total == 0:
-            size = _upright(picture).shape[:2]
+            size, hdr = _upright(picture).shape[:2], dynamic_range(picture)
         total += 1
         if advance is not None:
             advance(min(total, len(stamps)), len(stamps))
     if total == 0:
         raise _no_frames(path)
-    return Clip(tuple(best[w][1] for w in sorted(best)), total, (size[0], size[1]))
+    return Clip(tuple(best[w][1] for w in sorted(best)), total, (size[0], size[1]), hdr)
 
 
 def frames_of(path: Path, seek_to: int | None = None) -> Iterator[tuple[Frame, Any]]:
@@ -114,8 +116,8 @@ def sharpness(picture: Any) -> float:
 
 
 def _upright(picture: Any) -> np.ndarray:
-    """rgb uint8 [H,W,3], turned as the video's rotation tag says."""
-    rgb = picture.to_ndarray(format="rgb24")
+    """sRGB uint8 [H,W,3], turned as the video's rotation tag says."""
+    rgb = srgb(picture)
     return np.ascontiguousarray(np.rot90(rgb, round(picture.rotation / 90)))  # counterclockwise, as PyAV counts
 
 

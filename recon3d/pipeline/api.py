@@ -58,7 +58,7 @@ def load_scene(path: str | Path, max_size: int = 512) -> Scene:
     found = detect((path,))
     if found.kind != "run":
         raise InputError(path, "it is not the folder of a run", "Give a splat file or a folder that `recon3d run` made")
-    loaded = load.load_views(found, max_size=max_size, progress=Progress())
+    loaded = load.load_views(found, max_size=max_size, repeated=True, progress=Progress())
     if loaded.points is None:
         raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
     views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")

@@ -95,8 +95,15 @@ def loaded_views(request: Request, chosen: Plan, found: Found, progress: Progres
         found, max_size=chosen.max_size, max_images=request.max_images, fps=request.fps, masks=request.masks,
         invert_masks=request.invert_masks, cameras=request.cameras, progress=progress,
     )  # fmt: skip
+    given = loaded.views.held_out
     if chosen.holdout is None:
+        if len(given) - int(given.sum()) < min(2, len(given)):
+            what = f"{int(given.sum())} of its {len(given)} photos are held out, which leaves fewer than two to use"
+            raise InputError(found.root, what, "Say with --holdout which are, or give more photos")
         return loaded
+    if given.any():
+        what = f"the {int(given.sum())} photos that {request.cameras or found.cameras} holds out are used like the others"
+        progress.note(f"--holdout {request.holdout} says which photos are held out: {what}")
     held_out = torch.zeros(len(loaded.views), dtype=torch.bool)
     held_out[chosen.holdout.indices(len(held_out))] = True
     if not held_out.any() or len(held_out) - int(held_out.sum()) < 2:

@@ -82,6 +82,22 @@ def write_transforms_json(path: Path, names: list[str], size: tuple[int, int] = 
     return path
 
 
+def write_blender_folder(folder: Path, **counts: int) -> Path:
+    """A folder as NeRF's synthetic data: `train=3` makes train/r_0.png to r_2.png and transforms_train.json without sizes."""
+    opengl = np.diag([1.0, -1, -1, 1])
+    for s, (split, count) in enumerate(counts.items()):
+        frames = []
+        for i in range(count):
+            alpha = np.full((48, 64, 1), 255, np.uint8)
+            save(folder / split / f"r_{i}.png", np.dstack([picture(seed=100 * s + i), alpha]))
+            save(folder / split / f"r_{i}_depth_0001.png")
+            pose = (np.linalg.inv(turned(10 * s + i)) @ opengl).tolist()
+            frames.append({"file_path": f"./{split}/r_{i}", "rotation": 0.01, "transform_matrix": pose})
+        document = {"camera_angle_x": 0.9, "frames": frames}
+        (folder / f"transforms_{split}.json").write_text(json.dumps(document))
+    return folder
+
+
 def write_colmap_model(folder: Path, names: list[str], size: tuple[int, int] = (48, 64)) -> Path:
     """A COLMAP model of one SIMPLE_RADIAL camera with a point that the first two views see."""
     folder.mkdir(parents=True)

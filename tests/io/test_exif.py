@@ -62,17 +62,17 @@ def test_a_lens_called_fisheye_is_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "panorama"),
+    ("height", "width", "so"),
     [(100, 200, True), (100, 201, True), (100, 199, True), (100, 205, False), (232, 768, False), (100, 178, False)],
 )
-def test_only_what_is_twice_as_wide_looks_like_a_panorama(tmp_path, height, width, panorama):
-    assert read_header(save(tmp_path / "a.png", picture(height, width))).panorama == panorama
+def test_twice_as_wide_is_within_one_percent(tmp_path, height, width, so):
+    assert read_header(save(tmp_path / "a.png", picture(height, width))).twice_as_wide == so
 
 
-def test_a_portrait_panorama_tag_counts_after_turning(tmp_path):
+def test_twice_as_wide_is_meant_after_turning(tmp_path):
     path = save_with_exif(tmp_path / "a.jpg", {274: 6}, {}, picture(128, 64))
     header = read_header(path)
-    assert header.size == (64, 128) and header.panorama
+    assert header.size == (64, 128) and header.twice_as_wide
 
 
 def test_nonsense_in_exif_counts_as_not_said(tmp_path):

@@ -69,11 +69,16 @@ def test_unreadable_photos_among_good_ones_are_left_out_with_name_and_reason():
     notes: list[Event] = []
     loaded = load(shared("data/bad"), progress=Progress(notes.append))
     left = dict(loaded.left_out)
-    assert set(left) == {"bomb_full.png", "bomb_header.png", "empty.jpg", "one_pixel.png", "text.jpg", "truncated.jpg"}
+    again = {name for name, reason in left.items() if reason.startswith("the same picture as ")}
+    assert set(left) - again == {
+        "bomb_full.png", "bomb_header.png", "empty.jpg", "one_pixel.png", "text.jpg", "truncated.jpg"
+    }  # fmt: skip
     assert left["empty.jpg"] == "empty file" and left["truncated.jpg"].startswith("truncated")
-    assert not set(left) & set(loaded.views.names) and len(loaded.views) == 15
+    # Files that differ in their tags or their compression without loss only.
+    assert again == {"orientation_3.jpg", "orientation_4.jpg", "orientation_6.jpg", "orientation_8.jpg", "upright.png"}
+    assert not set(left) & set(loaded.views.names) and len(loaded.views) == 10
     said = [event.text for event in notes if event.kind == "note"]
-    assert len(said) == 6 and all("\n" not in line for line in said)
+    assert len(said) == 7 and all("\n" not in line for line in said)
 
 
 @pytest.mark.parametrize("name", ["text.jpg", "empty.jpg", "truncated.jpg", "one_pixel.png", "bomb_full.png"])
@@ -99,7 +104,7 @@ def test_the_last_resort_counts_photos_that_fail_while_decoding(tmp_path):
 
 def test_at_most_max_images_are_taken_evenly_spread(tmp_path):
     for i in range(11):
-        save(tmp_path / f"{i:02d}.png")
+        save(tmp_path / f"{i:02d}.png", picture(seed=i))
     views = load(tmp_path, max_images=4).views
     assert views.names == tuple(f"{i:02d}.png" for i in np.round(np.linspace(0, 10, 4)).astype(int))
     assert len(load(tmp_path, max_images=11).views) == 11
@@ -136,10 +141,10 @@ def test_size_maker_model_lens_and_focal_length_tell_cameras_apart(tmp_path):
         [
             ({271: "M", 272: "X"}, detail, picture()),
             ({271: "M", 272: "X", 306: "2020:01:01 10:00:00"}, detail, picture(seed=1)),
-            ({271: "N", 272: "X"}, detail, picture()),
-            ({271: "M", 272: "Y"}, detail, picture()),
-            ({271: "M", 272: "X"}, {**detail, 0xA434: "Lens B"}, picture()),
-            ({271: "M", 272: "X"}, {**detail, 37386: 8.0}, picture()),
+            ({271: "N", 272: "X"}, detail, picture(seed=2)),
+            ({271: "M", 272: "Y"}, detail, picture(seed=3)),
+            ({271: "M", 272: "X"}, {**detail, 0xA434: "Lens B"}, picture(seed=4)),
+            ({271: "M", 272: "X"}, {**detail, 37386: 8.0}, picture(seed=5)),
             ({271: "M", 272: "X"}, detail, picture(40, 64)),
         ]
     ):
@@ -155,27 +160,10 @@ def test_street_is_wide_but_no_panorama():
     assert len(load(shared("data/street/images"), max_images=3, max_size=64).views) == 3
 
 
-@pytest.mark.parametrize("mark", ["wide", "xmp"])
-def test_a_panorama_is_refused_by_name(tmp_path, mark):
-    save(tmp_path / "a.jpg")
-    if mark == "wide":
-        save(tmp_path / "b.jpg", picture(64, 128))
-    else:
-        save(tmp_path / "b.jpg", xmp=b'<rdf GPano:ProjectionType="equirectangular"/>')
-    assert refusal(tmp_path).startswith(f"{tmp_path / 'b.jpg'}: a panorama (")
-
-
 def test_a_wide_photo_with_a_known_lens_is_no_panorama(tmp_path):
     save(tmp_path / "images" / "a.png", picture(64, 128))
     write_cameras_json(tmp_path / "cameras.json", ["a.png"], (64, 128))
     assert len(load(tmp_path).views) == 1
-
-
-def test_a_fisheye_is_refused_until_its_lens_is_known(tmp_path):
-    photo = save_with_exif(tmp_path / "a.jpg", {}, {0xA434: "Fisheye 8 mm"})
-    assert refusal(photo).startswith(f"{photo}: a fisheye photo whose lens is not known")
-    cameras = write_cameras_json(tmp_path / "known.json", ["a.jpg"])
-    assert len(load(photo, cameras=cameras).views) == 1
 
 
 def test_features_come_from_upright_grey_pictures_with_their_masks(tmp_path):
@@ -204,7 +192,7 @@ def test_masks_in_the_input_or_beside_it_are_found(tmp_path, mask_name, beside):
     white = np.zeros((48, 64), np.uint8)
     white[:, 32:] = 255
     save(tmp_path / "in" / "a.jpg")
-    save(tmp_path / "in" / "b.jpg")
+    save(tmp_path / "in" / "b.jpg", picture(seed=1))
     save((tmp_path if beside else tmp_path / "in") / mask_name, white)
     views = load(tmp_path / "in").views
     assert views.names == ("a.jpg", "b.jpg") and views.masks is not None and views.masks[1] is None
@@ -215,7 +203,7 @@ def test_masks_in_the_input_or_beside_it_are_found(tmp_path, mask_name, beside):
 
 def test_masks_keep_the_folders_of_their_photos(tmp_path):
     for side, value in (("left", 0), ("right", 255)):
-        save(tmp_path / side / "a.png")
+        save(tmp_path / side / "a.png", picture(seed=value))
         save(tmp_path / "masks" / side / "a.png", np.full((48, 64), value, np.uint8))
     views = load(tmp_path).views
     assert views.names == ("left/a.png", "right/a.png")
@@ -249,8 +237,8 @@ def test_a_given_folder_of_masks_must_have_one(tmp_path):
 
 
 def test_given_cameras_fill_lenses_and_poses_by_name(tmp_path):
-    for name in ("a.png", "b.png", "c.png"):
-        save(tmp_path / "in" / name)
+    for i, name in enumerate(("a.png", "b.png", "c.png")):
+        save(tmp_path / "in" / name, picture(seed=i))
     cameras = write_cameras_json(tmp_path / "cameras.json", ["images/a.png", "c.png", "other.png"])
     loaded = load(tmp_path / "in", cameras=cameras)
     views = loaded.views
@@ -263,7 +251,7 @@ def test_given_cameras_fill_lenses_and_poses_by_name(tmp_path):
 
 def test_a_photo_without_a_camera_takes_the_lens_that_all_others_of_its_kind_were_given(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
-        save(tmp_path / "in" / name, picture(40, 64) if name == "c.png" else None)
+        save(tmp_path / "in" / name, picture(40 if name == "c.png" else 48, 64, ord(name[0])))
     views = load(tmp_path / "in", cameras=write_cameras_json(tmp_path / "k.json", ["a.png"])).views
     assert views.lenses[1] == views.lenses[0] is not None and views.lenses[2] is None
     assert views.camera_index.tolist() == [0, 0, 1]
@@ -355,9 +343,8 @@ def test_frames_of_a_video_are_a_sequence_of_one_camera(tmp_path):
     assert len(load(tmp_path, fps=5).views) == 6
 
 
-def test_a_spherical_video_and_frames_per_second_of_photos_are_refused(tmp_path):
-    video = write_video(tmp_path / "clip.mp4", [picture(64, 128)] * 3)
-    assert "a panorama (twice as wide as high)" in refusal(video)
+def test_frames_per_second_that_make_no_sense_are_refused(tmp_path):
+    video = write_video(tmp_path / "clip.mp4", [picture()] * 3)
     assert refusal(video, fps=-1.0).startswith("--fps: ")
     assert refusal(save(tmp_path / "a.png"), fps=2.0).startswith("--fps: ")
 

@@ -205,6 +205,8 @@ def test_ctrl_c_before_refinement_leaves_no_output(tmp_path):
     with started(tmp_path, "--out", "scene.ply") as process:
         wait_for_stage(process, "geometry")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=200)
+        _, said = process.communicate(timeout=200)
         assert process.returncode == 130
+        lines = [line for line in said.splitlines() if not line.startswith("recon3d:   ")]
+        assert len(lines) == 1 and "nothing was written" in lines[0] and "--resume" in lines[0]
     assert not (tmp_path / "scene.ply").exists()
