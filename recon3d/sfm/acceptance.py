@@ -1,8 +1,8 @@
-"""Whether a model is believed: points per view, triangulation angle, a possible lens, and matches that were held back.
+"""Whether a view is believed (its points, its lens, its matches that were held back), and whether a model of such views is.
 
 The limits were set on the scenes of `tools/benchmarks/few_views.py`: models within 2 degrees had 0.96 of the held-back
-matches or more, one of 4 degrees 0.94, those joined by chance 0.75 or less; depth-reversed ones had 0.91 or more, and most
-of them an impossible lens (what is done about the others: `attempts.better`).
+matches or more, one of 4 degrees 0.94, those joined by chance 0.75 or less; depth-reversed ones had 0.91 or more (what is
+done about these: `twin`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from recon3d.core.lens import Lens
+from recon3d.sfm.focal_deviation import focal_deviations
 from recon3d.sfm.held_back import ViewMatches
 from recon3d.sfm.models import Model
 
@@ -22,8 +23,13 @@ MIN_ANGLE = 1.5  # degrees: median over the points of the largest angle between 
 MAX_REPROJECTION = 4.0  # pixels of the feature picture in which a held-back match agrees (COLMAP's filter)
 MIN_AGREEMENT = 0.9  # of the held-back matches
 MIN_VIEW_AGREEMENT = 0.7  # of those of one view; a view with less is left out
-FOCAL_RANGE = (0.3, 2.5)  # of the longest side: 117 to 23 degrees of view; only for a focal length that was estimated
+FOCAL_RANGE = (0.3, 10.0)  # of the longest side: 117 to 6 degrees of view; only for a focal length that was estimated
+# Standard deviation of an estimated focal length, of itself. 20 % more or less is then two deviations away. @@MEASURED@@
+MAX_FOCAL_DEVIATION = 0.1
 MAX_DISTORTION = 0.4  # displacement of a corner, of its distance from the middle
+# A first coefficient of 1 is COLMAP's limit, which is right for normal lenses (banana, 4 photos: @@K@@) and nothing for long ones,
+# which may move a corner by so much whatever the coefficient.
+MAX_COEFFICIENT, ALWAYS_ALLOWED = 1.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -38,71 +44,116 @@ class Measured:
     held_back: int  # matches between registered views
     agreement: float  # share of those that agree
     focal: float | None  # of the longest side, the most extreme of the estimated ones; None: all were given
+    focal_deviation: float  # share of itself, the largest of the estimated ones
     distortion: float  # of a corner, the largest
+    left_out: tuple[str, ...] = ()  # what spoke against the views that were registered and are not believed
 
     def report(self) -> dict[str, Any]:
         """What was measured beside the limits."""
         limits = {
             "views": MIN_VIEWS, "points_per_view": MIN_POINTS, "angle": MIN_ANGLE, "agreement": MIN_AGREEMENT,
-            "agreement_pixels": MAX_REPROJECTION, "focal": FOCAL_RANGE, "distortion": MAX_DISTORTION,
+            "agreement_pixels": MAX_REPROJECTION, "view_agreement": MIN_VIEW_AGREEMENT, "focal": FOCAL_RANGE,
+            "focal_deviation": MAX_FOCAL_DEVIATION, "distortion": MAX_DISTORTION,
         }  # fmt: skip
         return {"measured": asdict(self), "limits": limits}
 
 
-def measure(model: Model, held: ViewMatches, views: int, estimated: Annotated[np.ndarray, "N"]) -> Measured:
-    """Measure a model of some of `views` views; `estimated` (bool) tells whose focal length is the model's own."""
+@dataclass(frozen=True)
+class Estimated:
+    """What is the photos' own word about the lenses of N views: which, and how it was adjusted."""
+
+    focal: Annotated[np.ndarray, "N"]  # bool: nothing else tells the focal length
+    camera: Annotated[np.ndarray, "N"]  # views of one number share a lens
+    distortion: bool  # adjusted too, where a lens is not given
+
+    def deviations(self, model: Model) -> Annotated[np.ndarray, "R"]:
+        """Of the focal length of every view of a model; 0 where it is told."""
+        rows = list(model.views)
+        if not self.focal[rows].any():
+            return np.zeros(len(rows))
+        return np.where(self.focal[rows], focal_deviations(model, self.camera[rows], self.distortion), 0.0)
+
+
+def measure(model: Model, held: ViewMatches, estimated: Estimated, left_out: tuple[str, ...] = ()) -> Measured:
+    """Measure a model of some of the views."""
     seen = np.bincount(model.view, minlength=len(model.views))
     agrees, _, _ = agreement(model, held)
-    lenses = [lens for view, lens in zip(model.views, model.lenses, strict=True) if estimated[view]]
-    focals = [lens.param("fx") / max(lens.height, lens.width) for lens in lenses]
+    lenses = [lens for view, lens in zip(model.views, model.lenses, strict=True) if estimated.focal[view]]
+    focals = [focal_of(lens) for lens in lenses]
     angles = triangulation_angles(model)
     return Measured(
         views=len(model.views),
-        of=views,
+        of=len(estimated.focal),
         points_per_view=min(seen.tolist(), default=0),
         angle=float(np.median(angles)) if len(angles) else 0.0,
         reprojection=float(model.errors.mean()) if len(model.errors) else 0.0,
         held_back=len(agrees),
         agreement=float(agrees.mean()) if len(agrees) else 0.0,
         focal=max(focals, key=lambda f: abs(np.log(f))) if focals else None,
+        focal_deviation=float(estimated.deviations(model).max(initial=0.0)),
         distortion=max((corner_distortion(lens) for lens in lenses), default=0.0),
+        left_out=left_out,
     )
 
 
 def refusal(m: Measured) -> str | None:
     """What speaks against the model, measured against its limit; None where nothing does."""
     if m.views < min(MIN_VIEWS, m.of):
-        return f"only {m.views} of {m.of} images are joined, where {MIN_VIEWS} are needed"
+        because = f" ({len(m.left_out)} were left out: {m.left_out[0]})" if m.left_out else ""
+        return f"only {m.views} of {m.of} images are joined, where {MIN_VIEWS} are needed{because}"
     if m.points_per_view < MIN_POINTS:
-        return f"an image sees {m.points_per_view} points, where {MIN_POINTS} are needed"
+        return few_points(m.points_per_view)
     if m.angle < MIN_ANGLE:
         return f"rays meet at {m.angle:.1f} degrees in the median, where {MIN_ANGLE} are needed"
-    if m.focal is not None and not FOCAL_RANGE[0] <= m.focal <= FOCAL_RANGE[1]:
-        low, high = FOCAL_RANGE
-        return f"the focal length came out as {m.focal:.1f} times the longest side, where {low} to {high} are possible"
-    if m.distortion > MAX_DISTORTION:
-        return f"the lens would move a corner by {m.distortion:.0%}, where {MAX_DISTORTION:.0%} are possible"
     if m.agreement < MIN_AGREEMENT:
         return f"{m.agreement:.0%} of {m.held_back} held-back matches agree, where {MIN_AGREEMENT:.0%} are needed"
     return None
 
 
-def unbelieved_views(model: Model, held: ViewMatches) -> tuple[int, ...]:
-    """Registered views that see too few points, or with which too few of their own held-back matches agree.
+def few_points(count: int) -> str:
+    """Against a view that sees too few."""
+    return f"an image sees {count} points, where {MIN_POINTS} are needed"
+
+
+def lens_refusal(lens: Lens, deviation: float) -> str | None:
+    """What speaks against a lens whose focal length was estimated; None where nothing does."""
+    (low, high), focal = FOCAL_RANGE, focal_of(lens)
+    if not low <= focal <= high:
+        return f"the focal length came out as {focal:.1f} times the longest side, where {low:g} to {high:g} are possible"
+    if deviation > MAX_FOCAL_DEVIATION:
+        return f"the focal length is known to {deviation:.0%}, where {MAX_FOCAL_DEVIATION:.0%} are needed"
+    allowed = min(MAX_DISTORTION, max(ALWAYS_ALLOWED, MAX_COEFFICIENT * float((corner_rays(lens) ** 2).sum(1).max())))
+    if corner_distortion(lens) > allowed:
+        return f"the lens would move a corner by {corner_distortion(lens):.0%}, where {allowed:.0%} are possible"
+    return None
+
+
+def unbelieved_views(model: Model, held: ViewMatches, estimated: Estimated | None = None) -> dict[int, str]:
+    """Registered views that see too few points, whose estimated lens is impossible or not determined, or with which too few
+    of their own held-back matches agree; with what speaks against each.
 
     The worst view goes first, and its matches no longer count against the views that it was matched with.
     """
-    weak = np.bincount(model.view, minlength=len(model.views)) < MIN_POINTS
+    seen = np.bincount(model.view, minlength=len(model.views))
+    against = {i: few_points(int(count)) for i, count in enumerate(seen) if count < MIN_POINTS}
+    if estimated is not None:
+        deviations = estimated.deviations(model)
+        for i, view in enumerate(model.views):
+            doubt = lens_refusal(model.lenses[i], float(deviations[i])) if estimated.focal[view] else None
+            if doubt is not None:
+                against.setdefault(i, doubt)
     agrees, first, second = agreement(model, held)
     while True:
+        weak = np.isin(np.arange(len(seen)), list(against))
         among = ~weak[first] & ~weak[second]
         of_views = np.concatenate([first[among], second[among]])
         count = np.bincount(of_views, minlength=len(weak))
         good = np.bincount(of_views, weights=np.tile(agrees[among], 2), minlength=len(weak))
         share = np.where(count > 0, good / np.maximum(count, 1), 1.0)
         if not (share < MIN_VIEW_AGREEMENT).any():
-            return tuple(view for view, is_weak in zip(model.views, weak, strict=True) if is_weak)
-        weak[share.argmin()] = True
+            return {model.views[i]: against[i] for i in sorted(against)}
+        worst = int(share.argmin())
+        against[worst] = f"{share[worst]:.0%} of an image's matches agree, where {MIN_VIEW_AGREEMENT:.0%} are needed"
 
 
 def agreement(
@@ -158,9 +209,19 @@ def triangulation_angles(model: Model) -> Annotated[np.ndarray, "P"]:
     return largest
 
 
+def focal_of(lens: Lens) -> float:
+    """Of the longest side."""
+    return lens.param("fx") / max(lens.height, lens.width)
+
+
+def corner_rays(lens: Lens) -> Annotated[np.ndarray, "4 2"]:
+    """(x/z, y/z) of the corners, were there no distortion."""
+    x, y = (np.array([0, lens.width]) - lens.param("cx"), np.array([0, lens.height]) - lens.param("cy"))
+    return np.stack(np.meshgrid(x / lens.param("fx"), y / lens.param("fy")), -1).reshape(-1, 2)
+
+
 def corner_distortion(lens: Lens) -> float:
     """How far the lens moves its farthest corner, as a share of that corner's distance from the principal point."""
-    x, y = (np.array([0, lens.width]) - lens.param("cx"), np.array([0, lens.height]) - lens.param("cy"))
-    corners = np.stack(np.meshgrid(x / lens.param("fx"), y / lens.param("fy")), -1).reshape(-1, 2)
+    corners = corner_rays(lens)
     moved = np.linalg.norm(lens.distort(corners) - corners, axis=1) / np.linalg.norm(corners, axis=1)
     return float(moved.max())

@@ -16,7 +16,7 @@ import torch
 from recon3d.core.views import Views
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
-from recon3d.sfm.acceptance import Measured, measure, refusal, unbelieved_views
+from recon3d.sfm.acceptance import Estimated, Measured, measure, refusal, unbelieved_views
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back
 from recon3d.sfm.matching import read_matches
@@ -34,6 +34,8 @@ from recon3d.sfm.models import (
     write_lenses,
 )
 from recon3d.sfm.settings import MIN_MATCHES, RELAXED, Settings
+from recon3d.sfm.twin import CLEARLY, rival
+from recon3d.sfm.twin import VIEWS_UP_TO as TWIN_UP_TO
 
 # Bounds within which matches pull guessed cameras into place, one after the other: pixels to a projection, degrees to a ray.
 # Five synthetic views with a focal length 5 % off: from cameras 6 degrees wrong all of three seeds end within 0.1 degrees, from
@@ -66,6 +68,7 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
     cameras, reduced = cameras_of(views, settings.matching.max_image_size), database.with_suffix(".reduced.db")
     held = hold_back(database, reduced, len(views), seed)
     options = pipeline_options(cameras, settings, threads, seed)
+    estimated = estimated_lenses(views, cameras, settings)
     starts = settings.focal_starts if not all(c.focal_known for c in cameras) else settings.focal_starts[:1]
     found = []
     for start in starts:
@@ -75,15 +78,15 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
             models = global_models(reduced, cameras, threads, seed)
         else:
             models = incremental_models(reduced, len(views), options, progress)
-        for model in models[:1]:
-            kept = believed_part(model, held)
-            found.append((kept, measure(kept, held, len(views), estimated_lenses(views))))
+        found += [believed_part(model, held, estimated) for model in models[:1]]
     if not found:
         return Attempt(settings, None, None, "the mapper found nothing to start from")
     model, measured = max(found, key=lambda f: better(f[1]))
     refused = refusal(measured)
     if refused is None:
-        model = completed(database, views, cameras, model, held, options, progress)
+        model, measured, refused = not_reversed(reduced, cameras, model, measured, held, estimated, options, progress)
+    if refused is None:
+        model = completed(database, cameras, model, held, estimated, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
 
 
@@ -98,21 +101,23 @@ def attempt_from(
     cameras, reduced = cameras_of(views, settings.matching.max_image_size), database.with_suffix(".guessed.db")
     held = hold_back(database, reduced, len(views), seed)
     options = pipeline_options(cameras, settings, threads, seed)
+    estimated = estimated_lenses(views, cameras, settings)
     cameras = tuple(guessed_focal(camera, guess) for camera in cameras)
     write_lenses(reduced, cameras)
     poses = {view: guess.camera_from_world[view] for view in matched_views(reduced)}
     if not poses:
         return Attempt(settings, None, None, "too few matches are left to test its cameras by others")
     models = [pulled(reduced, cameras, p, options, len(views), progress) for p in (poses, disturbed(poses, seed))]
-    found = [believed_part(model, held) for model in models if model is not None]
+    found = [believed_part(model, held, estimated) for model in models if model is not None]
     if len(found) < 2:
         return Attempt(settings, None, None, "no matches agree with its cameras")
-    model = found[0]
-    measured = measure(model, held, len(views), estimated_lenses(views))
-    refused = refusal(measured) or not_determined(*found)
+    model, measured = found[0]
+    refused = refusal(measured) or not_determined(model, found[1][0])
+    options.mapper.filter_max_reproj_error = COLMAPS[0]
     if refused is None:
-        options.mapper.filter_max_reproj_error = COLMAPS[0]
-        model = completed(database, views, with_lenses(cameras, model), model, held, options, progress)
+        model, measured, refused = not_reversed(reduced, cameras, model, measured, held, estimated, options, progress)
+    if refused is None:
+        model = completed(database, with_lenses(cameras, model), model, held, estimated, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
 
 
@@ -181,11 +186,32 @@ def guessed_focal(camera: Camera, guess: Guess) -> Camera:
     return replace(camera, lens=replace(camera.lens, params=(focal, *camera.lens.params[1:])))
 
 
-def believed_part(model: Model, held: ViewMatches) -> Model:
-    """The model without the views that are not believed, nor those that see too few points without these."""
-    while weak := unbelieved_views(model, held):
+def believed_part(model: Model, held: ViewMatches, estimated: Estimated) -> tuple[Model, Measured]:
+    """The model without the views that are not believed, nor those that are not without these; and what it measures."""
+    left_out: tuple[str, ...] = ()
+    while weak := unbelieved_views(model, held, estimated):
         model = only_views(model, sorted(set(model.views) - set(weak)))
-    return model
+        left_out += tuple(weak.values())
+    return model, measure(model, held, estimated, left_out)
+
+
+def not_reversed(
+    database: Path, cameras: tuple[Camera, ...], model: Model, measured: Measured, held: ViewMatches, estimated: Estimated,
+    options, progress: Progress,
+) -> tuple[Model, Measured, str | None]:  # fmt: skip
+    """A believed model of few views or its depth-reversed twin, whichever fits clearly better; refused where neither does."""
+    if len(model.views) > TWIN_UP_TO:
+        return model, measured, None
+    other = rival(model, cameras, estimated.distortion)
+    if other is None or other.lead >= CLEARLY:
+        return model, measured, None
+    if other.lead > -CLEARLY:
+        return model, measured, "the photos show a scene with near and far exchanged as well"
+    mapped = from_model(database, cameras, other.model, options, progress)[1]
+    if mapped is None:
+        return model, measured, "the photos show a scene with near and far exchanged better"
+    twin, of_twin = believed_part(mapped, held, estimated)
+    return twin, of_twin, refusal(of_twin)
 
 
 def better(m: Measured) -> tuple[bool, int, float]:
@@ -198,26 +224,39 @@ def better(m: Measured) -> tuple[bool, int, float]:
 
 
 def completed(
-    database: Path, views: Views, cameras: tuple[Camera, ...], model: Model, held: ViewMatches, options,
+    database: Path, cameras: tuple[Camera, ...], model: Model, held: ViewMatches, estimated: Estimated, options,
     progress: Progress,
 ) -> Model:  # fmt: skip
     """A believed model with the points of all matches, adjusted once more.
 
     Should the last adjustment lead away from what was believed, the model keeps the cameras that it had.
     """
+    same, moved = from_model(database, cameras, model, options, progress)
+    if moved is not None:
+        believed, after = believed_part(moved, held, estimated)
+        if believed.views == model.views and refusal(after) is None:
+            return moved
+    return same
+
+
+def from_model(
+    database: Path, cameras: tuple[Camera, ...], model: Model, options, progress: Progress
+) -> tuple[Model, Model | None]:
+    """The points of all matches of a database with a model's cameras as they are, and adjusted (None: to nothing)."""
     folder = database.with_suffix(".posed")
     same = triangulated(database, with_lenses(cameras, model), poses_of(model), options, folder)
     options.image_names = [image_name(view) for view in model.views]
     adjusted = incremental_models(database, len(model.views), options, progress, folder)
     options.image_names = []
-    if adjusted and adjusted[0].views == model.views:
-        after = measure(adjusted[0], held, len(views), estimated_lenses(views))
-        if refusal(after) is None:
-            return adjusted[0]
-    return same
+    return same, adjusted[0] if adjusted and adjusted[0].views == model.views else None
 
 
-def estimated_lenses(views: Views) -> np.ndarray:
-    """bool [N]: whose focal length nothing tells but the photos."""
+def estimated_lenses(views: Views, cameras: tuple[Camera, ...], settings: Settings) -> Estimated:
+    """Whose focal length nothing tells but the photos, and which views share it."""
     pairs = zip(views.lenses, views.focal_priors, strict=True)
-    return np.array([lens is None and prior is None for lens, prior in pairs])
+    owner = {view: number for number, camera in enumerate(cameras) for view in camera.views}
+    return Estimated(
+        np.array([lens is None and prior is None for lens, prior in pairs]),
+        np.array([owner[view] for view in range(len(views))]),
+        settings.refine_distortion,
+    )

@@ -132,9 +132,12 @@ def try_guess(
     return attempt_from(database, views, found, settings, threads, seed, progress)
 
 
-def views_then_agreement(tried: Attempt) -> tuple[int, float]:
-    """The better of two believed models has more views, then more agreeing held-back matches."""
-    return (0, 0.0) if tried.model is None or tried.measured is None else (len(tried.model.views), tried.measured.agreement)
+def views_then_agreement(tried: Attempt) -> tuple[int, float, float]:
+    """The better of two believed models has more views, then more agreeing held-back matches, then lies nearer to its own
+    (banana, 4 photos: all agree with models 1.3 and 0.4 degrees off, at 0.21 and 0.13 pixels)."""
+    if tried.model is None or tried.measured is None:
+        return 0, 0.0, 0.0
+    return len(tried.model.views), tried.measured.agreement, -tried.measured.reprojection
 
 
 def outcome(tried: Attempt, count: int) -> str:

@@ -16,6 +16,10 @@ from recon3d.sfm.features import Camera, colmap_camera, image_id, image_name
 from recon3d.sfm.pycolmap import colmap
 from recon3d.sfm.settings import MIN_MATCHES, Settings
 
+# COLMAP takes a lens beyond for impossible and leaves out its view, or only its points. Its own 1 moves a corner by 1 % where the
+# focal length is 6 of the longest side; the corner itself is judged in `acceptance`.
+MAX_DISTORTION_PARAMETER = 100.0
+
 Poses = Mapping[int, Annotated[np.ndarray, "4 4"]]  # camera_from_world of views
 
 
@@ -50,6 +54,8 @@ def pipeline_options(cameras: tuple[Camera, ...], settings: Settings, threads: i
     options.triangulation.min_angle = settings.filter_min_tri_angle
     options.triangulation.ignore_two_view_tracks = not settings.two_view_tracks
     options.triangulation.random_seed = seed
+    for part in (options, options.mapper, options.triangulation):
+        part.max_extra_param = MAX_DISTORTION_PARAMETER
     return options
 
 

@@ -10,9 +10,11 @@ from recon3d.core.lens import Lens
 from recon3d.core.rotations import rotation_from_vector
 from recon3d.core.synthetic import Synthetic, synthetic_geometry
 from recon3d.sfm.acceptance import (
+    Estimated,
     Measured,
     agreement,
     corner_distortion,
+    lens_refusal,
     measure,
     refusal,
     triangulation_angles,
@@ -21,7 +23,8 @@ from recon3d.sfm.acceptance import (
 from recon3d.sfm.held_back import ViewMatches
 from recon3d.sfm.models import Model, only_views
 
-GOOD = Measured(3, 3, 100, 10.0, 0.3, 200, 0.99, 0.9, 0.01)
+GOOD = Measured(3, 3, 100, 10.0, 0.3, 200, 0.99, 0.9, 0.01, 0.01)
+UNKNOWN = Estimated(np.ones(3, bool), np.zeros(3, int), False)
 
 
 def truth(scene: Synthetic | None = None) -> tuple[Model, ViewMatches]:
@@ -77,8 +80,9 @@ def test_matches_behind_the_cameras_do_not_agree():
 
 def test_a_view_turned_by_five_degrees_is_not_believed_and_the_others_are():
     model, matches = truth()
-    assert unbelieved_views(model, matches) == ()
-    assert unbelieved_views(turned(model, 2, 5.0), matches) == (2,)
+    assert unbelieved_views(model, matches) == {}
+    against = unbelieved_views(turned(model, 2, 5.0), matches)
+    assert list(against) == [2] and against[2].endswith("% of an image's matches agree, where 70% are needed")
 
 
 def test_a_view_that_sees_few_points_is_not_believed():
@@ -87,7 +91,18 @@ def test_a_view_that_sees_few_points_is_not_believed():
     thin = replace(
         model, view=model.view[few], point=model.point[few], feature=model.feature[few], xy=model.xy[few]
     )  # fmt: skip
-    assert unbelieved_views(thin, matches) == (2,)
+    assert unbelieved_views(thin, matches) == {2: "an image sees 19 points, where 20 are needed"}
+
+
+def test_a_view_with_an_impossible_lens_of_its_own_is_not_believed_and_the_others_are():
+    model, matches = truth()
+    lens = model.lenses[2]
+    long = replace(lens, params=(12 * 1280, 12 * 1280, *lens.params[2:]))
+    own = Estimated(np.ones(3, bool), np.arange(3), False)
+    against = unbelieved_views(replace(model, lenses=(lens, lens, long)), matches, own)
+    assert against[2] == "the focal length came out as 12.0 times the longest side, where 0.3 to 10 are possible"
+    told = Estimated(np.zeros(3, bool), np.arange(3), False)
+    assert unbelieved_views(replace(model, lenses=(lens, lens, lens)), matches, told) == {}
 
 
 def test_a_model_of_some_views_keeps_the_points_that_two_of_them_see():
@@ -122,11 +137,13 @@ def test_corner_distortion_of_one_coefficient_is_k_times_the_squared_radius():
 
 def test_the_true_model_is_accepted_and_measured_as_it_is():
     model, matches = truth()
-    m = measure(model, matches, 3, np.ones(3, bool))
+    m = measure(model, matches, UNKNOWN)
     assert refusal(m) is None
     assert m.agreement == 1.0 and m.held_back == len(matches)
     assert m.focal == pytest.approx(0.5 / np.tan(np.radians(25)), rel=1e-12)
-    assert measure(model, matches, 3, np.zeros(3, bool)).focal is None
+    assert m.focal_deviation < 0.001
+    told = measure(model, matches, replace(UNKNOWN, focal=np.zeros(3, bool)))
+    assert told.focal is None and told.focal_deviation == 0
 
 
 @pytest.mark.parametrize(
@@ -136,13 +153,29 @@ def test_the_true_model_is_accepted_and_measured_as_it_is():
         ({"points_per_view": 19}, "an image sees 19 points, where 20 are needed"),
         ({"angle": 1.2}, "rays meet at 1.2 degrees in the median, where 1.5 are needed"),
         ({"agreement": 0.5}, "50% of 200 held-back matches agree, where 90% are needed"),
-        ({"focal": 3.5}, "the focal length came out as 3.5 times the longest side, where 0.3 to 2.5 are possible"),
-        ({"distortion": 0.8}, "the lens would move a corner by 80%, where 40% are possible"),
+        (
+            {"views": 1, "left_out": ("a", "b")},
+            "only 1 of 3 images are joined, where 3 are needed (2 were left out: a)",
+        ),
     ],
 )
 def test_a_refusal_says_what_was_measured_against_which_limit(change, words):
     assert refusal(GOOD) is None
     assert refusal(replace(GOOD, **change)) == words
+
+
+@pytest.mark.parametrize(
+    ("focal", "k", "deviation", "words"),
+    [
+        (5.6, 0.0, 0.05, None),
+        (12.0, 0.0, 0.01, "the focal length came out as 12.0 times the longest side, where 0.3 to 10 are possible"),
+        (0.2, 0.0, 0.01, "the focal length came out as 0.2 times the longest side, where 0.3 to 10 are possible"),
+        (1.0, 0.0, 0.3, "the focal length is known to 30%, where 10% are needed"),
+        (1.0, 2.0, 0.01, "the lens would move a corner by 100%, where 40% are possible"),
+    ],
+)
+def test_a_lens_is_refused_for_what_was_measured_against_which_limit(focal, k, deviation, words):
+    assert lens_refusal(Lens("SIMPLE_RADIAL", (100 * focal, 50.0, 50.0, k), 100, 100), deviation) == words
 
 
 def test_two_views_are_enough_where_only_two_were_given():

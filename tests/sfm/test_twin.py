@@ -1,0 +1,50 @@
+"""The depth-reversed twin of long lenses: it loses against the right model, wins against a wrong one, and ties where it must."""
+
+import numpy as np
+import pytest
+import torch
+
+from recon3d.core.lens import Lens
+from recon3d.metrics.poses import pair_errors
+from recon3d.sfm.adjustment import distances
+from recon3d.sfm.features import Camera
+from recon3d.sfm.twin import CLEARLY, depth_reversed, is_reversed, rival
+from tests.sfm.synthetic_matches import Capture, captured
+from tests.sfm.true_models import true_model
+
+START = Lens("SIMPLE_RADIAL", (1536.0, 640.0, 480.0, 0.0), 960, 1280)
+
+
+def one_camera(views: int, known: bool = False) -> tuple[Camera, ...]:
+    return (Camera(tuple(range(views)), START, known, known),)
+
+
+@pytest.mark.parametrize(("focal", "seed"), [(1.2, 0), (3.0, 1), (6.0, 2)])
+def test_the_right_model_of_long_lenses_fits_clearly_better_than_its_twin(focal, seed):
+    truth = true_model(captured(Capture((focal,) * 4, arc=20.0, points=150, shared=True, seed=seed)))
+    found = rival(truth, one_camera(4), distortion=False)
+    assert found is None or found.lead > CLEARLY
+
+
+@pytest.mark.parametrize(("focal", "seed"), [(1.2, 0), (3.0, 1)])
+def test_the_twin_of_a_depth_reversed_model_fits_clearly_better_and_is_right(focal, seed):
+    truth = true_model(captured(Capture((focal,) * 4, arc=16.0, points=300, shared=True, seed=seed)))
+    wrong = depth_reversed(truth, 2.0, [0, 1, 2, 3])
+    found = rival(wrong, one_camera(4), distortion=False)
+    assert found is not None and found.lead < -CLEARLY
+    errors = pair_errors(*(torch.from_numpy(m.camera_from_world) for m in (found.model, truth)))
+    assert float(errors.rotation.max()) < 1.0
+
+
+def test_of_parallel_rays_neither_fits_clearly_better():
+    truth = true_model(captured(Capture((60.0,) * 4, arc=20.0, points=150)))
+    held = tuple(Camera((i,), lens, True, True) for i, lens in enumerate(truth.lenses))
+    found = rival(truth, held, distortion=False)
+    assert found is not None and abs(found.lead) < CLEARLY
+
+
+def test_parallel_rays_see_the_mirrored_points_where_the_points_were():
+    truth = true_model(captured(Capture((1000.0,) * 3, arc=30.0, points=50, noise=0.0)))
+    twin = depth_reversed(truth, 1.0, [])
+    assert np.linalg.det(twin.camera_from_world[:, :3, :3]) == pytest.approx([1, 1, 1])
+    assert distances(twin).max() < 0.5 and is_reversed(truth, twin) and not is_reversed(truth, truth)
