@@ -41,11 +41,7 @@ def main(arguments: list[str]) -> None:
     options = parse(Options, "batch", arguments, ABOUT)
     asked = Batch(options.captures, options.out, options.request, options.overwrite)
     shard = Shard.parsed(options.shard)
-    try:
-        rows = made(shard, asked) if options.ray is None else made_by_ray(options.ray, shard, asked)
-    except KeyboardInterrupt:
-        print("recon3d: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    rows = made(shard, asked) if options.ray is None else made_by_ray(options.ray, shard, asked)
     tell(rows, asked)
     if any(row.traceback for row in rows):
         sys.exit(1)

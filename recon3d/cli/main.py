@@ -6,9 +6,10 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
 import traceback
 
-from recon3d.cli.termination import CODE, Terminated, terminable
+from recon3d.cli.termination import CODE, terminable
 from recon3d.errors import InputError
 from recon3d.version import __version__
 
@@ -29,6 +30,10 @@ COMMANDS = {
     "eval": ("recon3d.cli.eval", "methods measured beside COLMAP: recon3d eval poses scenes/ --methods colmap --out report/"),
     "data": ("recon3d.cli.data", "data sets checked and converted: recon3d data check ROOT"),
     "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),
+}
+FAREWELLS = {  # what is said when a command is interrupted
+    "run": "interrupted, nothing was written. The same command with --resume goes on from the last finished stage",
+    "batch": "interrupted; the same command goes on from here",
 }
 INTERRUPTED = 128 + 2  # by Ctrl-C, as shells count
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"
@@ -58,16 +63,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def outcome(arguments: list[str]) -> int:
-    farewell = farewell_of(arguments)
+    farewell = "recon3d: " + FAREWELLS.get(arguments[0] if arguments else "", "interrupted, nothing was written")
+    asked = threading.Event()
     try:
-        with terminable(farewell):
+        with terminable(farewell, asked):
             dispatch(arguments)
     except InputError as error:
         print(f"recon3d: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as interruption:
+    except KeyboardInterrupt:
         print(farewell, file=sys.stderr)
-        return CODE if isinstance(interruption, Terminated) else INTERRUPTED
+        return CODE if asked.is_set() else INTERRUPTED
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -78,14 +84,6 @@ def outcome(arguments: list[str]) -> int:
         )
         return 1
     return 0
-
-
-def farewell_of(arguments: list[str]) -> str:
-    """What is said when a command is interrupted."""
-    line = "recon3d: interrupted, nothing was written"
-    if arguments[:1] != ["run"]:
-        return line
-    return f"{line}. The same command with --resume goes on from the last finished stage"
 
 
 def dispatch(arguments: list[str]) -> None:

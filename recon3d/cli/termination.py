@@ -16,13 +16,10 @@ GRACE = 5.0
 SHOW_CURSOR = "\x1b[?25h"  # which bars have hidden
 
 
-class Terminated(KeyboardInterrupt):
-    """Raised in the main thread by SIGTERM: whatever keeps its work at Ctrl-C keeps it here too."""
-
-
 @contextlib.contextmanager
-def terminable(farewell: str) -> Iterator[None]:
-    """SIGTERM raises Terminated while the block runs. Where that is not heard in time, the process ends with `farewell`."""
+def terminable(farewell: str, asked: threading.Event) -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt while the block runs, so that whatever keeps its work at Ctrl-C keeps it here too, and
+    sets `asked`. Where that is not heard in time, the process ends with `farewell`."""
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":
         yield
         return
@@ -30,7 +27,8 @@ def terminable(farewell: str) -> Iterator[None]:
 
     def raise_it(number: int, frame: object) -> None:
         heard.set()
-        raise Terminated
+        asked.set()
+        raise KeyboardInterrupt
 
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
