@@ -124,7 +124,7 @@ export class Viewer {
       this.photo.node, head, this.tools.node, this.photo.caption, this.panel.node, this.strip.node, this.stick.node,
       this.toast.node, this.keys.node, this.report.node,
     );
-    this.panel.node.hidden = innerWidth < NARROW || onPhone();
+    this.panel.node.hidden = innerWidth < NARROW || matchMedia("(pointer: coarse)").matches;
   }
 
   // ---- the scene and its parts
@@ -237,8 +237,9 @@ export class Viewer {
   private focus(x: number, y: number): void {
     const point = this.splats.met(this.stage.ray(x, y));
     if (!point) return;
+    const here = this.stage.standpoint();
+    const at = this.current >= 0 ? this.stage.freeStandpoint(here) : here;
     this.leavePhoto();
-    const at = this.stage.freeStandpoint(this.stage.standpoint());
     const depth = at.position.distanceTo(point) * NEARER;
     void this.stage.fly({ ...at, depth, position: point.addScaledVector(this.stage.ahead(), -depth) });
   }
