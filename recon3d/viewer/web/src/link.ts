@@ -2,6 +2,7 @@
 
 import * as THREE from "three";
 import type { FrameMessage } from "./messages";
+import { UP } from "./upright";
 
 /** In the scene's world. */
 export interface Place {
@@ -23,7 +24,7 @@ export interface Link {
 export function written({ up, at }: Link, frame: FrameMessage): string {
   const digits = Math.min(12, Math.max(0, 4 - Math.floor(Math.log10(frame.radius))));
   const numbers = (values: number[], places: number) => values.map((value) => Number(value.toFixed(places))).join(",");
-  const turned = `&up=${numbers(up.toArray(), 5)}`;
+  const turned = up.equals(UP) ? "" : `&up=${numbers(up.toArray(), 5)}`;
   if (typeof at === "number") return `#photo=${at}${turned}`;
   const { eye, target, top, view } = at;
   return `#eye=${numbers(eye.toArray(), digits)}&target=${numbers(target.toArray(), digits)}&top=${numbers(top.toArray(), 5)}&view=${numbers([view], 2)}${turned}`;
@@ -40,7 +41,7 @@ export function read(hash: string, cameras: number): Link | null {
     const values = numbers(name, 3);
     return values && new THREE.Vector3().fromArray(values);
   };
-  const up = vector("up") ?? new THREE.Vector3(0, -1, 0);
+  const up = vector("up") ?? UP.clone();
   if (up.lengthSq() === 0) return null;
   up.normalize();
   const photo = numbers("photo", 1)?.[0];

@@ -8,7 +8,7 @@ import type { Mode } from "./messages";
 const BLUR = 0.3; // pixels², what recon3d's rasterizer adds to every splat on the screen (eps2d)
 const DEVIATIONS = 3.33; // a splat of opacity 1 falls under 1/255 here
 const MIN_ALPHA = 1 / 255;
-const FREE_FILL = 0.5; // between showing a photo's whole view and covering the window with it
+const FREE_FILL = 0.35; // between showing a photo's whole view and covering the window with it
 const FLIGHT = 800; // milliseconds
 const SMALLEST = 5e-3; // of the scene's radius, from what one turns about
 const POINT_RADIUS = 1.2; // pixels

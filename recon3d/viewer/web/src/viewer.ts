@@ -381,11 +381,12 @@ export class Viewer {
     const open = !this.panel.node.hidden;
     document.body.classList.toggle("panel-open", open);
     const looking = this.current >= 0;
+    const heads = [this.photo.caption, this.title.parentElement!].map((head) => head.getBoundingClientRect().bottom);
     const sheet = open && narrow ? this.panel.node.offsetHeight + 8 : 0;
     this.stick.node.style.bottom = `${this.strip.height + 20}px`;
     this.stage.insets = {
       left: 0,
-      top: looking ? this.photo.caption.getBoundingClientRect().bottom + 8 : 0,
+      top: looking ? Math.max(...heads) + 8 : 0,
       right: open && !narrow ? this.panel.node.offsetWidth + 16 : 0,
       bottom: Math.max(sheet, looking || !narrow ? this.strip.height : 0),
     };
