@@ -23,14 +23,22 @@ BITS = 20  # of a coordinate in a Morton code; three fit into 64
 def framed(points: Annotated[np.ndarray, "P 3"]) -> FrameMessage:
     """The dense part of some points (the centres of opaque splats), within a box, and what lies behind it."""
     if not len(points):
-        return FrameMessage((0.0, 0.0, 0.0), 1.0, (-1.0,) * 3, (1.0,) * 3, (-1.0,) * 3, (1.0,) * 3, None)
+        low, high = (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)
+        return FrameMessage((0.0, 0.0, 0.0), 1.0, low, high, low, high, None)
     subject = dense(points)
     low, high = np.percentile(points[subject], [OUTLIERS, 100 - OUTLIERS], axis=0)
     center, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2 or 1.0
     low, high = np.minimum(low, center - 1e-3 * radius), np.maximum(high, center + 1e-3 * radius)
     least, most = np.percentile(points, [OUTLIERS, 100 - OUTLIERS], axis=0)
-    box = [_triple(side) for side in (low, high, np.minimum(low, least), np.maximum(high, most))]
-    return FrameMessage(_triple(center), radius, *box, reach(np.linalg.norm(points - center, axis=1)))
+    return FrameMessage(
+        center=_triple(center),
+        radius=radius,
+        low=_triple(low),
+        high=_triple(high),
+        least=_triple(np.minimum(low, least)),
+        most=_triple(np.maximum(high, most)),
+        reach=reach(np.linalg.norm(points - center, axis=1)),
+    )
 
 
 def dense(points: Annotated[np.ndarray, "P 3"]) -> Annotated[np.ndarray, "P"]:

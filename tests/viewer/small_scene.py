@@ -64,8 +64,9 @@ def splats_at(points: np.ndarray, size: np.ndarray | float, seed: int = 0) -> Sp
     rng = np.random.default_rng(seed)
     scales = np.broadcast_to(np.reshape(size, (-1, 1)), (n, 3))
     colors = rng.uniform(-1, 1, (n, 1, 3))
-    parts = (points, np.tile([1.0, 0, 0, 0], (n, 1)), scales, np.full(n, 0.95), colors)
-    return Splats(*(part.astype(np.float32) for part in parts))
+    quats = np.tile(np.float32([1, 0, 0, 0]), (n, 1))
+    opacities = np.full(n, 0.95, np.float32)
+    return Splats(points.astype(np.float32), quats, scales.astype(np.float32), opacities, colors.astype(np.float32))
 
 
 def before_a_backdrop(folder: Path) -> Path:
