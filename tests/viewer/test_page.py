@@ -222,8 +222,10 @@ def test_a_run_that_goes_on_shows_cameras_first_and_then_splats(browser, folder,
         for part in (splats[: len(splats) // 2], splats):
             live.show_splats(part)
             page.until(f"recon3d.counts().splats === {len(part)}")
+        before = page.call("view")["eye"]
         live.show_finished(open_scene(folder)[0])
         page.page.locator(".strip button").first.wait_for()
+        assert np.allclose(page.call("view")["eye"], before, atol=1e-4)  # one stays where one is
         assert page.said == []
 
 

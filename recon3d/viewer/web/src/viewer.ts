@@ -136,7 +136,8 @@ export class Viewer {
     this.title.textContent = message.title;
     this.facts.textContent = facts(message);
     if (first) this.where.up = this.linked()?.up ?? this.where.up;
-    this.where.lay(message);
+    if (first) this.where.lay(message);
+    else this.where.layAnew(message);
     this.panel.showUp(this.where.axis, this.where.up.equals(UP));
     this.tools.offer({ tour: message.cameras.length > 1, report: message.report.length > 0 });
     this.report.fill(...reportTables(message.report));
@@ -275,8 +276,7 @@ export class Viewer {
   async openLink(): Promise<void> {
     const link = this.message && this.linked();
     if (!link) return;
-    this.where.up = link.up;
-    this.where.lay(this.message!);
+    this.where.layAnew(this.message!, link.up);
     this.panel.showUp(this.where.axis, this.where.up.equals(UP));
     if (typeof link.at === "number") return this.goTo(link.at);
     this.leavePhoto();

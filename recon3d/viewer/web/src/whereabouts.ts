@@ -29,6 +29,15 @@ export class Whereabouts {
     this.stage.limit = eyes.reduce((limit, eye) => Math.max(limit, eye * AROUND), behind * this.stage.scale);
   }
 
+  /** Lay a scene that has changed, or whose `up` has; one stays where one is in it. */
+  layAnew(message: SceneMessage, up = this.up): void {
+    const place = this.place();
+    const { lens, fill } = this.stage;
+    this.up = up;
+    this.lay(message);
+    this.stage.stand({ ...this.at(place), lens, fill });
+  }
+
   ofCamera({ camera_from_world, K, width, height, depth }: CameraMessage): Standpoint {
     const { scale } = this.stage;
     return { ...this.stage.placeOf(camera_from_world), lens: lensOf(K, width, height), fill: 0, depth: depth * scale };
@@ -77,11 +86,7 @@ export class Whereabouts {
 
   /** Turn the scene so that `axis` is up; returns where to stand then: as before, but level. */
   turn(axis: string, message: SceneMessage): Standpoint {
-    const place = this.place();
-    const { lens, fill } = this.stage;
-    this.up = (axis === "view" ? place.top.clone() : new THREE.Vector3(...AXES[axis])).normalize();
-    this.lay(message);
-    this.stage.stand({ ...this.at(place), lens, fill });
+    this.layAnew(message, (axis === "view" ? this.place().top : new THREE.Vector3(...AXES[axis])).normalize());
     return message.first_camera === null ? this.first(message) : this.leveled(this.stage.standpoint());
   }
 
