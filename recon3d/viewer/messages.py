@@ -20,6 +20,7 @@ class SplatsMessage:
     degree: int
     mode: Mode
     turn: bool  # the numbers are in the scene's world (x right, y down, z forward); else y is up and z backward
+    origin: tuple[float, float, float]  # what centres are counted from, in the scene's world
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class FrameMessage:
 
     center: tuple[float, float, float]
     radius: float
-    low: tuple[float, float, float]
+    low: tuple[float, float, float]  # corners of what lies close together
     high: tuple[float, float, float]
+    least: tuple[float, float, float]  # corners of everything, but for a few
+    most: tuple[float, float, float]
+    reach: float | None  # how far from the center the backdrop begins; None where there is none
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import io
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ from recon3d.core.splats import Splats
 from recon3d.io.ply import write_ply
 from recon3d.io.splat_files import STORED, SplatFile, read_splats
 from recon3d.pipeline.export import cameras_beside, splat_file
+from recon3d.viewer.framing import framed
 from recon3d.viewer.messages import CameraMessage, FrameMessage, Kind, SceneMessage, SplatsMessage
 from recon3d.viewer.report_page import sections
 
@@ -25,8 +26,9 @@ PHOTO_SIDE = 512  # pixels of the longest side
 PHOTO_QUALITY = 85
 OPAQUE = 0.3  # splats fainter than this are no surface, and frame no view
 SAMPLED = 100_000  # splats that the frame and the depths are taken from; medians need no more
-OUTLIERS = 0.5  # percent left out at each end of the crop box's range
-WITHIN = 80  # percent of the opaque splats that the scene's radius holds
+FAR = 1.5  # radii of the subject from the origin, up to which half floats (10 bits) tell its surfaces apart
+Point = tuple[float, float, float]
+ORIGIN: Point = (0.0, 0.0, 0.0)
 MAX_REPORT = 16 << 20  # bytes; a run with 1000 photos writes 200 kB
 
 
@@ -57,30 +59,37 @@ def scene_data(
     report: dict[str, Any] | None = None,
     *,
     shown: tuple[Kind, bytes | Path] | None = None,
+    origin: Point = ORIGIN,
     version: int = 1,
     live: bool = False,
 ) -> SceneData:
-    """What the page shows of splats in memory. `shown` is the same splats as a file that the page opens, in our axes
-    (a PLY is made of them where it is not given); cameras without a place or a lens are left out.
+    """What the page shows of splats in memory. `shown` is the same splats as a file that the page opens, in our axes and
+    counted from `origin` (a PLY is made of them where it is not given or lies far from its origin); cameras without a
+    place or a lens are left out.
     """
     usable = [i for i, camera in enumerate(cameras) if camera.lens is not None and camera.camera_from_world is not None]
     placed = [cameras[i] for i in usable]
     kept = tuple(photos[i] if photos else None for i in usable)
     centers = np.stack([_center(camera) for camera in placed]) if placed else np.zeros((0, 3))
-    surface = _surface(splats) if splats is not None and len(splats) else np.zeros((0, 3))
-    frame = framed(surface if len(surface) else centers)
+    points = surface(splats) if splats is not None else np.zeros((0, 3))
+    frame = framed(points if len(points) else centers)
     file = None
     if splats is not None:
-        kind, content = shown or ("ply", ply_bytes(splats))
+        kind, content = shown or ("ply", b"")
+        if shown is None or origin != page_origin(frame):
+            origin = page_origin(frame)
+            kind, content = "ply", ply_bytes(about(splats, origin))
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        file = content, SplatsMessage(version, kind, size, len(splats), splats.degree, splats.mode, turn=True)
+        file = (
+            content,
+            SplatsMessage(version, kind, size, len(splats), splats.degree, splats.mode, turn=True, origin=origin),
+        )
     message = SceneMessage(
         version=version,
         title=title,
         splats=file and file[1],
         cameras=tuple(
-            camera_message(camera, photo is not None, surface, frame)
-            for camera, photo in zip(placed, kept, strict=True)
+            camera_message(camera, photo is not None, points, frame) for camera, photo in zip(placed, kept, strict=True)
         ),
         first_camera=_middle(centers) if placed else None,
         frame=frame,
@@ -88,6 +97,18 @@ def scene_data(
         live=live,
     )
     return SceneData(message, file and file[0], kept)
+
+
+def page_origin(frame: FrameMessage) -> Point:
+    """What the page's centres are to be counted from: phones hold them as half floats, which tear a scene that is far
+    from its origin and end at 65 504.
+    """
+    return frame.center if np.linalg.norm(frame.center) > FAR * frame.radius else ORIGIN
+
+
+def about(splats: Splats, origin: Point) -> Splats:
+    """Splats with their centres counted from `origin`."""
+    return replace(splats, means=(splats.means.astype(np.float64) - origin).astype(np.float32))
 
 
 def passed(path: Path, file: SplatFile) -> tuple[Kind, bytes | Path] | None:
@@ -151,22 +172,11 @@ def photo_jpeg(path: Path) -> bytes | None:
     return held.getvalue()
 
 
-def _surface(splats: Splats) -> Annotated[np.ndarray, "P 3"]:
+def surface(splats: Splats) -> Annotated[np.ndarray, "P 3"]:
     """Centres of the opaque splats (of all where none is), evenly thinned out; float64."""
     opaque = np.flatnonzero(splats.opacities >= OPAQUE)
     chosen = opaque if len(opaque) else np.arange(len(splats))
     return splats.means[chosen[:: max(1, len(chosen) // SAMPLED)]].astype(np.float64)
-
-
-def framed(points: Annotated[np.ndarray, "P 3"]) -> FrameMessage:
-    """Where most of some points lie."""
-    if not len(points):
-        return FrameMessage((0.0, 0.0, 0.0), 1.0, (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
-    center = np.median(points, 0)
-    radius = float(np.percentile(np.linalg.norm(points - center, axis=1), WITHIN)) or 1.0
-    low, high = np.percentile(points, [OUTLIERS, 100 - OUTLIERS], axis=0)
-    low, high = np.minimum(low, center - 1e-3 * radius), np.maximum(high, center + 1e-3 * radius)
-    return FrameMessage(_triple(center), radius, _triple(low), _triple(high))
 
 
 def camera_message(
@@ -201,8 +211,3 @@ def _center(camera: KnownCamera) -> Annotated[np.ndarray, "3"]:
 def _middle(centers: Annotated[np.ndarray, "N 3"]) -> int:
     """The camera in the middle of all: nearest to the median of their centres."""
     return int(np.linalg.norm(centers - np.median(centers, 0), axis=1).argmin())
-
-
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = values.tolist()
-    return x, y, z

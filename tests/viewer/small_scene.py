@@ -47,3 +47,33 @@ def run_folder(folder: Path, cameras: list[dict] | None = None) -> Path:
     report = {"input": {"kind": "photos", "used": list(NAMES)}, "splats": {"count": 50, "degree": 1, "mode": "default"}}
     (folder / "report.json").write_text(json.dumps(report))
     return folder
+
+
+def figure(count: int, seed: int = 0) -> np.ndarray:
+    """Points on a standing figure, 0.5 x 1.8 x 0.4 about the origin: a narrow box with a head and feet."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-0.5, 0.5, (count, 3)) * (0.5, 1.8, 0.4)
+    side = rng.integers(0, 2, count)
+    points[np.arange(count), 2 * side] = np.sign(points[np.arange(count), 2 * side]) * np.array([0.25, 0.2])[side]
+    return points
+
+
+def splats_at(points: np.ndarray, size: np.ndarray | float, seed: int = 0) -> Splats:
+    """Opaque round splats of any colours."""
+    n = len(points)
+    rng = np.random.default_rng(seed)
+    scales = np.broadcast_to(np.reshape(size, (-1, 1)), (n, 3))
+    colors = rng.uniform(-1, 1, (n, 1, 3))
+    quats = np.tile(np.float32([1, 0, 0, 0]), (n, 1))
+    opacities = np.full(n, 0.95, np.float32)
+    return Splats(points.astype(np.float32), quats, scales.astype(np.float32), opacities, colors.astype(np.float32))
+
+
+def before_a_backdrop(folder: Path) -> Path:
+    """A file with a figure before a shell of large splats, 12 units away."""
+    body = figure(1500)
+    shell = np.random.default_rng(1).normal(size=(500, 3))
+    shell = 12 * shell / np.linalg.norm(shell, axis=1, keepdims=True)
+    sizes = np.r_[np.full(len(body), 0.03), np.full(len(shell), 0.5)]
+    write_ply(folder / "figure.ply", splats_at(np.concatenate([body, shell]), sizes))
+    return folder / "figure.ply"

@@ -19,7 +19,7 @@ from recon3d.viewer.live import Live
 from recon3d.viewer.page import write_page
 from recon3d.viewer.scene_data import open_scene
 from recon3d.viewer.server import Finished, Server
-from tools.benchmarks.browser import CHROMIUM, PHONE, opened, started
+from tools.benchmarks.browser import PHONE, opened
 
 pytestmark = pytest.mark.browser
 
@@ -27,16 +27,6 @@ SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
 WIDTH, HEIGHT = 320, 240
 SAME_VIEW = 27.0  # dB; measured 34.8 to 37.6: bytes and half floats on the one side, float32 on the other
 TURNED = 4.0  # dB by which a camera turned by two degrees falls under it at least; measured 12
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs {CHROMIUM} (apt-get install chromium)")
-    driver, browser = started()
-    yield browser
-    browser.close()
-    driver.stop()
 
 
 @pytest.fixture(scope="module")
@@ -232,8 +222,10 @@ def test_a_run_that_goes_on_shows_cameras_first_and_then_splats(browser, folder,
         for part in (splats[: len(splats) // 2], splats):
             live.show_splats(part)
             page.until(f"recon3d.counts().splats === {len(part)}")
+        before = page.call("view")["eye"]
         live.show_finished(open_scene(folder)[0])
         page.page.locator(".strip button").first.wait_for()
+        assert np.allclose(page.call("view")["eye"], before, atol=1e-4)  # one stays where one is
         assert page.said == []
 
 

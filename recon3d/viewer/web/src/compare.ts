@@ -9,7 +9,7 @@ export class Compare {
   private readonly image = element("img", { alt: "", draggable: "false" });
   private readonly name = element("span", { class: "name" });
   private readonly line: HTMLElement;
-  private part = 0.5;
+  private share = 0.5;
 
   constructor(step: (by: number) => void, close: () => void) {
     this.line = element(
@@ -40,12 +40,24 @@ export class Compare {
     this.move(0.5);
   }
 
-  show(name: string, photo: string | null, heldOut: boolean): void {
+  /** Say whose photo is flown to. */
+  announce(name: string, heldOut: boolean): void {
     this.name.textContent = heldOut ? `${name} · held out` : name;
-    this.node.classList.remove("loaded");
-    if (photo) this.image.src = photo;
-    this.node.hidden = photo === null;
     this.caption.hidden = false;
+    this.node.hidden = true;
+  }
+
+  /** Lay the whole photo over the window, while what is behind it is not yet drawn. */
+  cover(photo: string): void {
+    this.node.classList.remove("loaded");
+    this.node.classList.add("whole");
+    this.image.src = photo;
+    this.node.hidden = false;
+  }
+
+  /** Part photo and render. */
+  part(): void {
+    this.node.classList.remove("whole");
   }
 
   hide(): void {
@@ -60,14 +72,14 @@ export class Compare {
 
   private key(event: KeyboardEvent): void {
     const by = { ArrowLeft: -0.02, ArrowRight: 0.02 }[event.key];
-    if (by) this.move(this.part + by);
+    if (by) this.move(this.share + by);
   }
 
-  private move(part: number): void {
-    this.part = Math.min(1, Math.max(0, part));
-    this.node.style.setProperty("--part", `${this.part * 100}%`);
-    this.node.classList.toggle("all-photo", this.part > 0.85);
-    this.node.classList.toggle("all-render", this.part < 0.15);
-    this.line.setAttribute("aria-valuenow", String(Math.round(this.part * 100)));
+  private move(share: number): void {
+    this.share = Math.min(1, Math.max(0, share));
+    this.node.style.setProperty("--part", `${this.share * 100}%`);
+    this.node.classList.toggle("all-photo", this.share > 0.85);
+    this.node.classList.toggle("all-render", this.share < 0.15);
+    this.line.setAttribute("aria-valuenow", String(Math.round(this.share * 100)));
   }
 }

@@ -6,6 +6,7 @@ import type { ReportSection } from "./messages";
 const KEYS: [string, [string, string][]][] = [
   ["Moving", [
     ["drag", "turn around the scene (orbit), look around (fly)"],
+    ["double click", "bring what is there into the middle, and nearer"],
     ["wheel, pinch", "nearer, farther"],
     ["right button, two fingers", "move sideways"],
     ["W A S D", "ahead, left, back, right; Shift is faster"],
@@ -13,6 +14,7 @@ const KEYS: [string, [string, string][]][] = [
     ["arrows", "turn"],
     ["O", "orbit or fly"],
     ["H", "first view"],
+    ["Space", "fly along the cameras, or stop"],
   ]],
   ["Showing", [
     ["P", "points or splats"],
@@ -23,9 +25,11 @@ const KEYS: [string, [string, string][]][] = [
     ["B", "next background"],
     ["L", "light or dark"],
     ["V", "panel"],
+    ["F", "full screen"],
   ]],
   ["More", [
     ["T", "take a picture"],
+    ["K", "copy a link to this view"],
     ["R", "report of the run"],
     ["?", "these keys"],
     ["Esc", "close, leave the photo"],
@@ -70,6 +74,19 @@ function table(title: string, rows: readonly (readonly [string, string])[], keys
     element("dd", {}, text),
   ]);
   return element("section", {}, element("h3", {}, title), element("dl", {}, ...list));
+}
+
+/** A few words that go by themselves. */
+export class Toast {
+  readonly node = element("p", { class: "toast card", role: "status", hidden: true });
+  private timer = 0;
+
+  say(text: string): void {
+    this.node.textContent = text;
+    this.node.hidden = false;
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => (this.node.hidden = true), 2500);
+  }
 }
 
 /** The card in the middle: a bar while the scene comes, or a sentence about what is in the way. */

@@ -18,6 +18,13 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
+/** Give a file to whoever looks at the page. */
+export function download(name: string, content: Blob): void {
+  const address = URL.createObjectURL(content);
+  element("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
 const ICONS = {
   home: "M4 11.5 12 5l8 6.5M6.5 10v9h11v-9",
   picture: "M4 8h4l1.5-2.5h5L16 8h4v11H4zM12 16.2a3 3 0 1 0 0-6 3 3 0 0 0 0 6",
@@ -27,6 +34,10 @@ const ICONS = {
   close: "M6 6l12 12M18 6 6 18",
   before: "M14.5 5.5 8 12l6.5 6.5",
   after: "M9.5 5.5 16 12l-6.5 6.5",
+  full: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+  link: "M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1",
+  play: "M8 5.5v13l10-6.5z",
+  pause: "M9 5.5v13M15 5.5v13",
   theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
 };
 

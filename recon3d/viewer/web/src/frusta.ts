@@ -53,10 +53,10 @@ export class Frusta {
     return this.group.visible ? this.frusta.length : 0;
   }
 
-  /** Which camera is met at a place of the window (-1 to 1, y up); -1 for none. */
-  at(x: number, y: number, camera: THREE.Camera): number {
+  /** Which camera a ray meets; -1 for none. */
+  at(ray: THREE.Ray): number {
     if (!this.group.visible) return -1;
-    this.raycaster.setFromCamera(new THREE.Vector2(x, y), camera as THREE.PerspectiveCamera);
+    this.raycaster.ray.copy(ray);
     const planes = this.frusta.map(({ plane }) => plane).filter((plane) => plane.visible);
     const met = this.raycaster.intersectObjects(planes, false)[0];
     return met ? this.frusta.findIndex(({ plane }) => plane === met.object) : -1;

@@ -1,5 +1,6 @@
 // What a program that drives the page can ask of it: window.recon3d.
 
+import { Vector3 } from "three";
 import type { Background } from "./panel";
 import { lensOf } from "./lens";
 import type { Viewer } from "./viewer";
@@ -37,6 +38,22 @@ export class Hooks {
   /** Where the middle of a frustum's photo lies in the window, CSS pixels; null where it is not seen. */
   frustum(camera: number): [number, number] | null {
     return this.viewer.placeInWindow(camera);
+  }
+
+  /** Where one stands and looks, in the scene's world. */
+  view(): { eye: number[]; target: number[]; top: number[]; view: number } {
+    const { eye, target, top, view } = this.viewer.place();
+    return { eye: eye.toArray(), target: target.toArray(), top: top.toArray(), view };
+  }
+
+  /** Where a point of the scene's world lies in the window, CSS pixels. */
+  inWindow(x: number, y: number, z: number): [number, number] {
+    return this.viewer.inWindow(new Vector3(x, y, z));
+  }
+
+  /** A link to the present view. */
+  link(): string {
+    return this.viewer.link();
   }
 
   counts() {

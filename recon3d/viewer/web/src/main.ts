@@ -5,6 +5,7 @@ import { Notice } from "./dialogs";
 import { element } from "./element";
 import { Hooks } from "./hooks";
 import { source } from "./source";
+import { toggleFullScreen } from "./toolbar";
 import { Viewer } from "./viewer";
 
 const NO_WEBGL2 =
@@ -26,11 +27,15 @@ function begin(): void {
   });
   window.recon3d = new Hooks(viewer, ready);
   addEventListener("keydown", (event) => key(viewer, event));
+  addEventListener("hashchange", () => void viewer.openLink());
 }
 
 function key(viewer: Viewer, event: KeyboardEvent): void {
-  const typing = event.target instanceof HTMLInputElement && event.target.type !== "checkbox" && event.target.type !== "range";
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing =
+    event.target instanceof HTMLSelectElement ||
+    (event.target instanceof HTMLInputElement && event.target.type !== "checkbox" && event.target.type !== "range");
+  const pressing = event.key === " " && event.target instanceof HTMLElement && event.target.matches("button, input, select");
+  if (typing || pressing || event.ctrlKey || event.metaKey || event.altKey) return;
   const open = viewer.keys.node.open || viewer.report.node.open;
   const actions: Record<string, () => void> = {
     "?": () => viewer.keys.toggle(),
@@ -41,9 +46,12 @@ function key(viewer: Viewer, event: KeyboardEvent): void {
     c: () => viewer.panel.toggleCameras(),
     x: () => viewer.panel.toggleCrop(),
     b: () => viewer.panel.nextBackground(),
-    l: () => viewer.toggleTheme(),
+    l: () => viewer.ground.toggleTheme(),
     v: () => viewer.togglePanel(),
     t: () => void viewer.takePicture(),
+    " ": () => void viewer.flyThrough(),
+    f: () => void toggleFullScreen(),
+    k: () => void viewer.copyLink(),
     ",": () => viewer.stepPhoto(-1),
     ".": () => viewer.stepPhoto(1),
     "[": () => viewer.panel.raiseThreshold(-0.05),

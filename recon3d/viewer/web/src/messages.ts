@@ -11,6 +11,7 @@ export interface SplatsMessage {
   readonly degree: number;
   readonly mode: "default" | "antialiased" | "2dgs";
   readonly turn: boolean;
+  readonly origin: readonly [number, number, number];
 }
 
 export interface CameraMessage {
@@ -29,6 +30,9 @@ export interface FrameMessage {
   readonly radius: number;
   readonly low: readonly [number, number, number];
   readonly high: readonly [number, number, number];
+  readonly least: readonly [number, number, number];
+  readonly most: readonly [number, number, number];
+  readonly reach: number | null;
 }
 
 export interface ReportSection {

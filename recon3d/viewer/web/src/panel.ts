@@ -4,6 +4,7 @@ import { Choice, element, iconButton, Span, switchRow } from "./element";
 import type { FrameMessage } from "./messages";
 import type { Filter } from "./splats";
 import type { Way } from "./controls";
+import { AXES } from "./upright";
 
 export const BACKGROUNDS = ["theme", "black", "grey", "white"] as const;
 export type Background = (typeof BACKGROUNDS)[number];
@@ -13,6 +14,10 @@ export interface Wishes {
   cameras: (shown: boolean) => void;
   background: (background: Background) => void;
   way: (way: Way) => void;
+  view: (degrees: number) => void;
+  /** One of AXES, or "view": as this view stands. */
+  up: (axis: string) => void;
+  saveUp: () => void;
   close: () => void;
 }
 
@@ -29,10 +34,14 @@ export class Panel {
   private readonly look: Choice<"splats" | "points">;
   private readonly ways: Choice<Way>;
   private readonly grounds: Choice<Background>;
+  private readonly view: HTMLInputElement;
+  private readonly viewText = element("output");
+  private readonly up: HTMLSelectElement;
+  private readonly saveUp: HTMLButtonElement;
   private points = false;
   private way: Way = "orbit";
   private ground: Background = "theme";
-  private frame: FrameMessage = { center: [0, 0, 0], radius: 1, low: [-1, -1, -1], high: [1, 1, 1] };
+  private frame: FrameMessage | null = null;
 
   constructor(private readonly wishes: Wishes) {
     this.look = new Choice("Show as", [["splats", "Splats"], ["points", "Points"]], (value) => {
@@ -55,6 +64,12 @@ export class Panel {
       this.way = value;
       wishes.way(value);
     });
+    this.view = element("input", { type: "range", min: 10, max: 110, step: 1, id: "view", oninput: () => wishes.view(Number(this.view.value)) });
+    const options = [...Object.keys(AXES), "view"].map((axis) => element("option", { value: axis }, axis === "view" ? "as in this view" : axis));
+    this.up = element("select", { id: "up", onchange: () => wishes.up(this.up.value) }, ...options);
+    this.saveUp = element("button", {
+      type: "button", class: "quiet", hidden: true, title: "recon3d export IN OUT --transform transform.json", onclick: wishes.saveUp,
+    }, "Save transform.json for export");
     this.node = element(
       "aside", { class: "panel card", "aria-label": "View", hidden: true },
       element("header", {}, element("h2", {}, "View"), iconButton("close", "Close the panel", "V", wishes.close)),
@@ -64,6 +79,8 @@ export class Panel {
       camerasRow, cropRow, this.spansNode,
       element("div", { class: "label" }, "Background"), this.grounds.node,
       element("div", { class: "label" }, "Movement"), this.ways.node,
+      element("label", { class: "row", for: "view" }, element("span", {}, "Field of view"), this.viewText), this.view,
+      element("label", { class: "row", for: "up" }, element("span", {}, "Up is"), this.up), this.saveUp,
     );
   }
 
@@ -75,6 +92,17 @@ export class Panel {
     this.ways.choose(this.way);
     this.grounds.choose(this.ground);
     this.wishes.cameras(this.cameras.checked);
+  }
+
+  showView(degrees: number): void {
+    this.viewText.textContent = `${Math.round(degrees)}°`;
+    if (document.activeElement !== this.view || Math.abs(Number(this.view.value) - degrees) > 1) this.view.value = String(degrees);
+  }
+
+  /** Show which way is up, by its name in AXES or as "view"; what is not as files have it can be kept. */
+  showUp(axis: string, kept: boolean): void {
+    this.up.value = axis;
+    this.saveUp.hidden = kept;
   }
 
   toggleCameras(): void {
@@ -107,13 +135,11 @@ export class Panel {
   }
 
   private box(): { low: number[]; high: number[] } | null {
-    if (!this.crop.checked) return null;
-    const { low, high } = this.frame;
-    const margin = 0.02; // so that a range left at its ends still takes what lies on its border
-    const at = (axis: number, part: number) => low[axis] + (high[axis] - low[axis]) * (part * (1 + 2 * margin) - margin);
+    if (!this.crop.checked || !this.frame) return null;
+    const frame = this.frame;
     return {
-      low: this.spans.map((span, axis) => at(axis, span.values[0])),
-      high: this.spans.map((span, axis) => at(axis, span.values[1])),
+      low: this.spans.map((span, axis) => alongAxis(frame, axis, span.values[0])),
+      high: this.spans.map((span, axis) => alongAxis(frame, axis, span.values[1])),
     };
   }
 
@@ -127,8 +153,21 @@ export class Panel {
   private async copyBox(): Promise<void> {
     const box = this.box();
     if (!box) return;
-    await navigator.clipboard.writeText(`--crop ${[...box.low, ...box.high].map((x) => x.toPrecision(5)).join(",")}`);
+    const digits = Math.min(12, Math.max(0, 4 - Math.floor(Math.log10(this.frame!.radius)))); // also far from the origin
+    await navigator.clipboard.writeText(`--crop ${[...box.low, ...box.high].map((x) => Number(x.toFixed(digits))).join(",")}`);
     this.copy.textContent = "Copied";
     setTimeout(() => (this.copy.textContent = "Copy as --crop"), 1500);
   }
+}
+
+const OUTER = 0.15; // of a range, at each end, goes over what lies outside of the subject
+const MARGIN = 0.02; // of everything, so that a range left at its ends still takes what lies on its border
+
+/** A part of the way along an axis, 0 to 1: most of it goes over the subject, however far the backdrop is. */
+function alongAxis({ low, high, least, most }: FrameMessage, axis: number, part: number): number {
+  const margin = MARGIN * (most[axis] - least[axis]);
+  const stops = [[0, least[axis] - margin], [OUTER, low[axis]], [1 - OUTER, high[axis]], [1, most[axis] + margin]];
+  const i = stops.findIndex(([at], k) => k > 0 && part <= at);
+  const [[from, a], [to, b]] = [stops[i - 1], stops[i]];
+  return a + ((b - a) * (part - from)) / (to - from);
 }

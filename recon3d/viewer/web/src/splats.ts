@@ -21,10 +21,35 @@ export interface Filter {
   box: { low: number[]; high: number[] } | null;
 }
 
+interface Splat {
+  center: THREE.Vector3;
+  scales: THREE.Vector3;
+  quaternion: THREE.Quaternion;
+  opacity: number;
+}
+
+const CUT = 3.33; // standard deviations, where a splat of opacity 1 falls under 1/255
+
+/** Where on a ray a splat is thickest, and what it stops of the light there; null where that is next to nothing. */
+function stopped(ray: THREE.Ray, splat: Splat): [number, number] | null {
+  const { center, scales, quaternion, opacity } = splat;
+  const reach = CUT * Math.max(scales.x, scales.y, scales.z);
+  if (ray.distanceSqToPoint(center) > reach * reach) return null;
+  const inverse = quaternion.clone().invert();
+  const thick = scales.clone().clampScalar(reach * 1e-4, Infinity); // surfels have none
+  const from = ray.origin.clone().sub(center).applyQuaternion(inverse).divide(thick);
+  const along = ray.direction.clone().applyQuaternion(inverse).divide(thick);
+  const distance = -from.dot(along) / along.lengthSq();
+  const alpha = Math.min(0.99, opacity) * Math.exp(-from.addScaledVector(along, distance).lengthSq() / 2);
+  return distance > 0 && alpha > 1 / 255 ? [distance, alpha] : null;
+}
+
 export class SplatLayer {
   count = 0;
   private mesh: SplatMesh | null = null;
+  private lod = false;
   private turned = false;
+  private origin: readonly number[] = [0, 0, 0];
   private readonly threshold = dyno.dynoFloat(0);
   private readonly pointSize = dyno.dynoFloat(0);
   private readonly low = dyno.dynoVec3(new THREE.Vector3());
@@ -42,15 +67,18 @@ export class SplatLayer {
       objectModifier: this.modifier(),
     });
     await mesh.initialized;
-    // A file in the world's axes lies there as it is; one with y up is turned into them.
+    // A file in the world's axes lies there as it is, counted from its origin; one with y up is turned into them.
     if (!message.turn) mesh.applyMatrix4(FLIP);
+    mesh.position.fromArray(message.origin);
     this.turned = message.turn;
+    this.origin = message.origin;
     this.world.add(mesh);
     if (this.mesh) {
       this.world.remove(this.mesh);
       this.mesh.dispose();
     }
     this.mesh = mesh;
+    this.lod = lod;
     this.count = message.count;
   }
 
@@ -58,7 +86,8 @@ export class SplatLayer {
     this.threshold.value = filter.points ? Math.max(filter.threshold, POINT_FLOOR) : filter.threshold;
     this.pointSize.value = filter.points ? radius * POINT_SIZE : 0;
     const far = 1e30;
-    const [low, high] = filter.box ? [filter.box.low, filter.box.high] : [[-far, -far, -far], [far, far, far]];
+    const here = (corner: number[]) => corner.map((value, axis) => value - this.origin[axis]);
+    const [low, high] = filter.box ? [here(filter.box.low), here(filter.box.high)] : [[-far, -far, -far], [far, far, far]];
     if (this.turned) {
       this.low.value.fromArray(low);
       this.high.value.fromArray(high);
@@ -67,6 +96,35 @@ export class SplatLayer {
       this.high.value.set(high[0], -low[1], -low[2]);
     }
     this.mesh?.updateVersion();
+  }
+
+  /** What a ray meets, in three.js' world: where half of the light that comes along it is stopped; null where less is. */
+  met(ray: THREE.Ray): THREE.Vector3 | null {
+    if (!this.mesh) return null;
+    const inFile = ray.clone().applyMatrix4(this.mesh.matrixWorld.clone().invert());
+    const stops: [number, number][] = [];
+    const inside = new THREE.Box3(this.low.value, this.high.value);
+    this.each((splat) => {
+      if (splat.opacity < this.threshold.value || !inside.containsPoint(splat.center)) return;
+      const stop = stopped(inFile, splat);
+      if (stop) stops.push(stop);
+    });
+    let light = 1;
+    for (const [distance, alpha] of stops.sort((a, b) => a[0] - b[0])) {
+      light *= 1 - alpha;
+      if (light < 0.5) return inFile.at(distance, new THREE.Vector3()).applyMatrix4(this.mesh.matrixWorld);
+    }
+    return null;
+  }
+
+  /** Every splat; where there are levels of detail, those that are shown. The object is the same each time. */
+  private each(visit: (splat: Splat) => void): void {
+    const { packedSplats, extSplats, context } = this.mesh!;
+    const source = packedSplats ?? extSplats!;
+    const detailed = this.lod ? source.lodSplats : undefined;
+    const chosen = detailed && context.enableLod.value ? context.lodIndices.value.image.data : null;
+    const count = chosen ? context.numSplats.value : source.numSplats;
+    for (let i = 0; i < count; i++) visit((detailed ?? source).getSplat(chosen ? Number(chosen[i]) : i));
   }
 
   private modifier() {

@@ -3,20 +3,29 @@
 import * as THREE from "three";
 import { Compare } from "./compare";
 import { Controls } from "./controls";
-import { Dialog, keysDialog, Notice, reportTables } from "./dialogs";
-import { element, iconButton } from "./element";
+import { Dialog, keysDialog, Notice, reportTables, Toast } from "./dialogs";
+import { download, element } from "./element";
+import { facts, megabytes } from "./facts";
 import { Frusta } from "./frusta";
-import { lensOf, lensWithView } from "./lens";
+import { Ground } from "./ground";
+import { read, written, type Place } from "./link";
 import type { SceneMessage } from "./messages";
-import { Panel, type Background } from "./panel";
+import { Panel } from "./panel";
 import type { Source } from "./source";
 import { SplatLayer, type Filter } from "./splats";
-import { Stage, type Standpoint } from "./stage";
+import { Stage } from "./stage";
+import { Stick } from "./stick";
+import { Strip } from "./strip";
+import { Toolbar } from "./toolbar";
+import { smooth, visited } from "./tour";
+import { transformFile, UP } from "./upright";
+import { Whereabouts } from "./whereabouts";
 
 const NARROW = 640; // CSS pixels: below, the panel is a sheet at the bottom
 const MANY = 1_500_000; // splats from which level of detail is built on any machine
+const A_PHOTO = 1400; // milliseconds of a flight along the cameras
+const NEARER = 0.6; // of the way to what was double-clicked
 const ASKED_EVERY = 1000; // milliseconds, of a run that goes on
-const GROUNDS: Record<Exclude<Background, "theme">, string> = { black: "#000000", grey: "#808080", white: "#ffffff" };
 
 export function onPhone(): boolean {
   return matchMedia("(pointer: coarse)").matches || Math.min(innerWidth, innerHeight) < 500;
@@ -35,21 +44,35 @@ export class Viewer {
   current = -1;
   lod = false;
   readonly controls: Controls;
+  private readonly where: Whereabouts;
+  private readonly strip = new Strip((camera) => void this.goTo(camera));
+  private readonly stick: Stick;
+  private readonly toast = new Toast();
+  private readonly tools = new Toolbar({
+    home: () => void this.home(),
+    tour: () => void this.flyThrough(),
+    link: () => void this.copyLink(),
+    picture: () => void this.takePicture(),
+    report: () => this.report.toggle(),
+    theme: () => this.ground.toggleTheme(),
+    keys: () => this.keys.toggle(),
+    panel: () => this.togglePanel(),
+  });
+  private touring = false;
   private readonly notice: Notice;
   private readonly title = element("h1");
   private readonly facts = element("p");
   private readonly doing = element("p", { class: "doing", hidden: true });
-  private readonly strip = element("nav", { class: "strip", "aria-label": "Photos", hidden: true });
-  private readonly reportButton: HTMLButtonElement;
   private readonly box = new THREE.Box3Helper(new THREE.Box3(), 0xd9b26f);
   private filter: Filter = { threshold: 0, points: false, box: null };
-  private background: Background = "theme";
+  readonly ground = new Ground((color) => this.stage.background(color));
   private splatsVersion = 0;
 
   constructor(private readonly source: Source, canvas: HTMLCanvasElement, notice: Notice) {
     this.notice = notice;
     const precise = !onPhone();
     this.stage = new Stage(canvas, precise);
+    this.where = new Whereabouts(this.stage);
     this.splats = new SplatLayer(this.stage.world, precise);
     this.frusta = new Frusta(() => this.stage.redraw());
     this.stage.world.add(this.frusta.group, this.box);
@@ -57,21 +80,30 @@ export class Viewer {
     this.controls = new Controls(this.stage);
     this.controls.onMove = () => this.leavePhoto();
     this.controls.onTap = (x, y) => this.tap(x, y);
+    this.controls.onDouble = (x, y) => this.focus(x, y);
+    this.stick = new Stick((right, ahead) => (this.controls.stick = { right, ahead }));
     canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.panel = new Panel({
       filter: (filter) => this.applyFilter(filter),
       cameras: (shown) => this.showCameras(shown),
-      background: (background) => this.setBackground(background),
-      way: (way) => (this.controls.way = way),
+      background: (background) => this.ground.paint(background),
+      way: (way) => {
+        this.controls.way = way;
+        this.stick.node.hidden = way !== "fly" || !matchMedia("(pointer: coarse)").matches;
+      },
+      view: (degrees) => this.zoom(degrees),
+      up: (axis) => void this.turn(axis),
+      saveUp: () => download("transform.json", new Blob([transformFile(this.where.up)], { type: "application/json" })),
       close: () => this.togglePanel(),
     });
     this.photo = new Compare((by) => this.stepPhoto(by), () => void this.freeView());
-    this.reportButton = iconButton("report", "Report of the run", "R", () => this.report.toggle());
     this.build();
     this.stage.beforeDrawn = (eye) => this.frusta.clear(eye);
-    this.stage.onDrawn = () => this.photo.place(this.stage.pictureFrame());
+    this.stage.onDrawn = () => {
+      this.photo.place(this.stage.pictureFrame());
+      this.panel.showView(this.stage.view);
+    };
     addEventListener("resize", () => this.arrange());
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.setBackground(this.background));
   }
 
   /** Fetch the scene and show it; resolves when the first picture stands. */
@@ -81,24 +113,18 @@ export class Viewer {
     await this.takeSplats();
     this.stage.redraw();
     await this.stage.drawn();
+    const link = this.linked();
+    if (typeof link?.at === "number") void this.goTo(link.at);
     if (this.message!.live) void this.follow();
   }
 
   private build(): void {
-    const tools = element(
-      "div", { class: "tools card", role: "toolbar", "aria-label": "Tools" },
-      iconButton("home", "First view", "H", () => void this.home()),
-      iconButton("picture", "Take a picture", "T", () => void this.takePicture()),
-      this.reportButton,
-      iconButton("theme", "Light or dark", "L", () => this.toggleTheme()),
-      iconButton("help", "Keys and gestures", "?", () => this.keys.toggle()),
-      iconButton("settings", "View", "V", () => this.togglePanel()),
-    );
     const head = element("header", { class: "title card" }, this.title, this.facts, this.doing);
     document.body.append(
-      this.photo.node, head, tools, this.photo.caption, this.panel.node, this.strip, this.keys.node, this.report.node,
+      this.photo.node, head, this.tools.node, this.photo.caption, this.panel.node, this.strip.node, this.stick.node,
+      this.toast.node, this.keys.node, this.report.node,
     );
-    this.panel.node.hidden = innerWidth < 900;
+    this.panel.node.hidden = innerWidth < NARROW || matchMedia("(pointer: coarse)").matches;
   }
 
   // ---- the scene and its parts
@@ -109,14 +135,18 @@ export class Viewer {
     document.title = `${message.title} · recon3d`;
     this.title.textContent = message.title;
     this.facts.textContent = facts(message);
-    this.stage.measure(message.frame.radius);
-    this.reportButton.hidden = message.report.length === 0;
+    if (first) this.where.up = this.linked()?.up ?? this.where.up;
+    if (first) this.where.lay(message);
+    else this.where.layAnew(message);
+    this.panel.showUp(this.where.axis, this.where.up.equals(UP));
+    this.tools.offer({ tour: message.cameras.length > 1, report: message.report.length > 0 });
     this.report.fill(...reportTables(message.report));
     this.frusta.set(message.cameras, (camera) => this.source.photo(camera));
-    this.fillStrip();
+    this.strip.fill(message.cameras, (camera) => this.source.photo(camera));
     this.panel.begin(message.frame, message.cameras.length > 0);
     this.arrange();
-    if (first) this.stage.stand(this.firstView());
+    const at = this.linked()?.at;
+    if (first) this.stage.stand(at === undefined || typeof at === "number" ? this.where.first(message) : this.where.at(at));
   }
 
   private async takeSplats(): Promise<void> {
@@ -161,62 +191,106 @@ export class Viewer {
     }
   }
 
-  private fillStrip(): void {
-    const { cameras } = this.message!;
-    const photos = cameras.map((camera, i) => ({ camera, i })).filter(({ camera }) => camera.photo);
-    this.strip.replaceChildren(
-      ...photos.map(({ camera, i }) =>
-        element(
-          "button",
-          { type: "button", title: camera.name, "aria-label": camera.name, "data-camera": i, onclick: () => void this.goTo(i) },
-          element("img", { src: this.source.photo(i), alt: "", loading: "lazy", draggable: "false" }),
-        ),
-      ),
-    );
-    this.strip.hidden = photos.length === 0;
-  }
-
   // ---- where one stands
-
-  standpointOf(camera: number): Standpoint {
-    const { camera_from_world, K, width, height, depth } = this.message!.cameras[camera];
-    const { scale } = this.stage;
-    return { ...this.stage.placeOf(camera_from_world), lens: lensOf(K, width, height), fill: 0, depth: depth * scale };
-  }
-
-  private firstView(): Standpoint {
-    const { first_camera, frame } = this.message!;
-    if (first_camera !== null) return this.stage.freeStandpoint(this.standpointOf(first_camera));
-    const lens = lensWithView(50);
-    const depth = this.stage.radius / Math.tan((25 * Math.PI) / 180);
-    const center = this.stage.world.localToWorld(new THREE.Vector3(...frame.center));
-    const rotation = new THREE.Quaternion().setFromEuler(new THREE.Euler(-0.25, 0.45, 0, "YXZ")); // from above, aside
-    const position = new THREE.Vector3(0, 0, depth).applyQuaternion(rotation).add(center);
-    return { position, rotation, lens, fill: 0.3, depth };
-  }
 
   async home(): Promise<void> {
     this.leavePhoto();
-    await this.stage.fly(this.firstView());
+    await this.stage.fly(this.where.first(this.message!));
   }
 
-  /** Fly to a camera and lay its photo over the render. */
+  /** Fly to a camera and lay its photo over the render; the two are parted when both are there. */
   async goTo(camera: number): Promise<void> {
     const { name, photo, held_out } = this.message!.cameras[camera];
     this.current = camera;
-    this.photo.hide();
     this.frusta.group.visible = false; // one stands in the middle of one's own
-    for (const button of this.strip.querySelectorAll("button")) {
-      const here = button.dataset.camera === String(camera);
-      button.setAttribute("aria-current", String(here));
-      if (here) button.scrollIntoView({ block: "nearest", inline: "center", behavior: "smooth" });
-    }
+    this.photo.announce(name, held_out);
+    this.strip.mark(camera);
     document.body.classList.add("looking");
     this.arrange();
-    await this.stage.fly(this.standpointOf(camera));
+    await this.stage.fly(this.where.ofCamera(this.message!.cameras[camera]));
     if (this.current !== camera) return;
-    this.photo.show(name, photo ? this.source.photo(camera) : null, held_out);
+    if (photo) this.photo.cover(this.source.photo(camera));
     this.stage.redraw();
+    await this.stage.drawn();
+    if (this.current === camera) this.photo.part();
+  }
+
+  /** Fly along all cameras, or stop. */
+  async flyThrough(): Promise<void> {
+    if (this.touring) return this.stage.land();
+    const cameras = this.message?.cameras ?? [];
+    if (cameras.length < 2) return;
+    this.leavePhoto();
+    const all = cameras.map((camera) => this.stage.freeStandpoint(this.where.ofCamera(camera)));
+    const stops = visited(all.map(({ position }) => position)).map((i) => all[i]);
+    this.setTouring(true);
+    if (await this.stage.fly(stops[0])) await this.stage.follow(smooth(stops), A_PHOTO * (stops.length - 1));
+    this.setTouring(false);
+  }
+
+  private setTouring(touring: boolean): void {
+    this.touring = touring;
+    this.tools.showTouring(touring);
+    this.showCameras(this.camerasWanted);
+  }
+
+  /** Bring what is seen at a place of the window into the middle, nearer, and turn about it from then on. */
+  private focus(x: number, y: number): void {
+    const point = this.splats.met(this.stage.ray(x, y));
+    if (!point) return;
+    const here = this.stage.standpoint();
+    const at = this.current >= 0 ? this.stage.freeStandpoint(here) : here;
+    this.leavePhoto();
+    const depth = at.position.distanceTo(point) * NEARER;
+    void this.stage.fly({ ...at, depth, position: point.addScaledVector(this.stage.ahead(), -depth) });
+  }
+
+  private zoom(degrees: number): void {
+    this.leavePhoto();
+    this.stage.zoom(degrees);
+  }
+
+  /** Take another way of the scene as up: an axis, or "view" for that of this view. */
+  async turn(axis: string): Promise<void> {
+    this.leavePhoto();
+    const to = this.where.turn(axis, this.message!);
+    this.panel.showUp(this.where.axis, this.where.up.equals(UP));
+    await this.stage.fly(to);
+  }
+
+  // ---- the present view as a link
+
+  place(): Place {
+    return this.where.place();
+  }
+
+  link(): string {
+    const at = this.current >= 0 ? this.current : this.where.place();
+    return written({ up: this.where.up, at }, this.message!.frame);
+  }
+
+  private linked() {
+    return read(location.hash, this.message!.cameras.length);
+  }
+
+  async openLink(): Promise<void> {
+    const link = this.message && this.linked();
+    if (!link) return;
+    this.where.layAnew(this.message!, link.up);
+    this.panel.showUp(this.where.axis, this.where.up.equals(UP));
+    if (typeof link.at === "number") return this.goTo(link.at);
+    this.leavePhoto();
+    await this.stage.fly(this.where.at(link.at));
+  }
+
+  async copyLink(): Promise<void> {
+    history.replaceState(null, "", this.link());
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.toast.say("A link to this view is copied");
+    } catch {
+      this.toast.say("The address bar holds a link to this view"); // no clipboard without https
+    }
   }
 
   stepPhoto(by: number): void {
@@ -230,7 +304,7 @@ export class Viewer {
     this.current = -1;
     this.photo.hide();
     document.body.classList.remove("looking");
-    for (const button of this.strip.querySelectorAll("[aria-current=true]")) button.setAttribute("aria-current", "false");
+    this.strip.mark(-1);
     this.showCameras(this.camerasWanted);
     this.arrange();
   }
@@ -254,16 +328,19 @@ export class Viewer {
   }
 
   private cameraAt(x: number, y: number): number {
-    const { clientWidth, clientHeight } = this.stage.canvas;
-    return this.frusta.at((x / clientWidth) * 2 - 1, 1 - (y / clientHeight) * 2, this.stage.camera);
+    return this.frusta.at(this.stage.ray(x, y));
   }
 
   /** The middle of a frustum's photo in the window, CSS pixels; null where another, or nothing, is met there. */
   placeInWindow(camera: number): [number, number] | null {
-    const { clientWidth, clientHeight } = this.stage.canvas;
-    const middle = this.frusta.middle(camera).project(this.stage.camera);
-    const [x, y] = [((middle.x + 1) / 2) * clientWidth, ((1 - middle.y) / 2) * clientHeight];
-    return Math.abs(middle.z) < 1 && this.cameraAt(x, y) === camera ? [x, y] : null;
+    const { x, y, ahead } = this.stage.inWindow(this.frusta.middle(camera));
+    return ahead && this.cameraAt(x, y) === camera ? [x, y] : null;
+  }
+
+  /** Where a point of the scene's world lies in the window, CSS pixels. */
+  inWindow(point: THREE.Vector3): [number, number] {
+    const { x, y } = this.stage.inWindow(this.stage.world.localToWorld(point));
+    return [x, y];
   }
 
   // ---- how it is shown
@@ -272,7 +349,7 @@ export class Viewer {
 
   showCameras(shown: boolean): void {
     this.camerasWanted = shown;
-    this.frusta.group.visible = shown && this.current < 0;
+    this.frusta.group.visible = shown && this.current < 0 && !this.touring;
     this.stage.redraw();
   }
 
@@ -282,19 +359,6 @@ export class Viewer {
     this.stage.look(this.message?.splats?.mode ?? "default", filter.points);
     this.box.visible = filter.box !== null;
     if (filter.box) this.box.box.set(new THREE.Vector3(...filter.box.low), new THREE.Vector3(...filter.box.high));
-  }
-
-  private setBackground(background: Background): void {
-    this.background = background;
-    const theme = getComputedStyle(document.documentElement).getPropertyValue("--ground").trim();
-    this.stage.background(background === "theme" ? theme : GROUNDS[background]);
-  }
-
-  toggleTheme(): void {
-    const root = document.documentElement;
-    const dark = (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-    root.dataset.theme = dark ? "light" : "dark";
-    this.setBackground(this.background);
   }
 
   togglePanel(): void {
@@ -308,9 +372,7 @@ export class Viewer {
     const picture = this.stage.picture();
     [this.frusta.group.visible, this.box.visible] = [cameras, box];
     this.stage.redraw();
-    const address = URL.createObjectURL(await picture);
-    element("a", { href: address, download: `${this.message?.title ?? "scene"}.png` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    download(`${this.message?.title ?? "scene"}.png`, await picture);
   }
 
   /** Keep the middle of the view clear of panels. */
@@ -318,24 +380,16 @@ export class Viewer {
     const narrow = innerWidth < NARROW;
     const open = !this.panel.node.hidden;
     document.body.classList.toggle("panel-open", open);
-    const bottom = this.strip.hidden ? 0 : this.strip.offsetHeight + 12;
+    const looking = this.current >= 0;
+    const heads = [this.photo.caption, this.title.parentElement!].map((head) => head.getBoundingClientRect().bottom);
+    const sheet = open && narrow ? this.panel.node.offsetHeight + 8 : 0;
+    this.stick.node.style.bottom = `${this.strip.height + 20}px`;
     this.stage.insets = {
       left: 0,
-      top: this.current >= 0 ? (narrow ? 116 : this.title.parentElement!.getBoundingClientRect().bottom + 8) : 0,
+      top: looking ? Math.max(...heads) + 8 : 0,
       right: open && !narrow ? this.panel.node.offsetWidth + 16 : 0,
-      bottom: this.current >= 0 || !narrow ? bottom : 0,
+      bottom: Math.max(sheet, looking || !narrow ? this.strip.height : 0),
     };
     this.stage.redraw();
   }
-}
-
-function facts({ splats, cameras }: SceneMessage): string {
-  const parts = [];
-  if (splats) parts.push(`${splats.count.toLocaleString("en")} splats`);
-  if (cameras.length) parts.push(`${cameras.length} ${cameras.length === 1 ? "photo" : "photos"}`);
-  return parts.join(" · ");
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }
