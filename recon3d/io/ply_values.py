@@ -15,7 +15,7 @@ import numpy as np
 
 from recon3d.core.harmonics import C0
 from recon3d.core.splats import Splats
-from recon3d.io.bad_rows import kept_rows, not_finite
+from recon3d.io.bad_rows import Rows, kept_rows, not_finite
 from recon3d.io.neighbours import FEWEST, linear_scales
 
 REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
@@ -46,8 +46,8 @@ def stored_columns(parts: Iterable[np.ndarray], kinds: Mapping[str, str | None])
     means, quats, scales, opacities, sh = columns[:5]
     white = None
     if COLORS[0] not in kinds:
-        kind = np.dtype(kinds[DISPLAY_COLORS[0]])
-        white = float(np.iinfo(kind).max) if kind.kind in "iu" else 255.0 if np.nanmax(sh) > 1 else 1.0
+        kind = kinds[DISPLAY_COLORS[0]] or ""
+        white = float(np.iinfo(kind).max) if kind[:1] in ("i", "u") else 255.0 if np.nanmax(sh) > 1 else 1.0
     return Stored(means, quats, scales, opacities, sh, columns[5] if len(columns) > 5 else None, white)
 
 
@@ -118,9 +118,9 @@ def physical(
 
 def _bad(
     means: np.ndarray, quats: np.ndarray, scales: np.ndarray, opacities: np.ndarray, sh: np.ndarray
-) -> dict[str, np.ndarray]:
+) -> dict[str, Rows]:
     bad = {"means": means, "rotations": quats, "scales": scales, "opacities": opacities, "colours": sh}
-    return {name: not_finite(values) for name, values in bad.items()} | {"rotations of 0, 0, 0, 0": ~quats.any(1)}
+    return {name: not_finite(values) for name, values in bad.items()} | {"rotations of 0, 0, 0, 0": (quats == 0).all(1)}
 
 
 def _in_parts(values: np.ndarray, activation: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

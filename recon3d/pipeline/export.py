@@ -136,10 +136,10 @@ def written_and_checked(
     }  # fmt: skip
     if check:
         with progress.stage("check"):
-            check = report["check"] = compared(path, kind, splats, scene.cameras, coding)
-        if not check["ok"]:
+            found = report["check"] = compared(path, kind, splats, scene.cameras, coding)
+        if not found["ok"]:
             progress.note(
-                f"{name}: {check['psnr']:.1f} dB against the scene in memory, less than the {check['least']:g} dB that "
+                f"{name}: {found['psnr']:.1f} dB against the scene in memory, less than the {found['least']:g} dB that "
                 f"{FORMATS[kind].suffix} keeps of real scenes"
             )
     if splats.mode not in FORMATS[kind].modes:

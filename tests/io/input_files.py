@@ -1,4 +1,4 @@
-"""Small photos and videos on disk for the tests of inputs."""
+"""Small photos and videos on disk for the tests of inputs, and where to cut files off."""
 
 import json
 from pathlib import Path
@@ -109,3 +109,9 @@ def write_colmap_model(folder: Path, names: list[str], size: tuple[int, int] = (
         np.full((seen, 2), 20.0),
     )  # fmt: skip
     return folder
+
+
+def cuts(length: int) -> list[int]:
+    """Lengths to cut a file to: every byte of its beginning and its end, and every seventh between, which meets all places of
+    numbers of 2, 4 and 8 bytes."""
+    return sorted({*range(min(length, 120)), *range(0, length, 7), *range(max(0, length - 40), length)})

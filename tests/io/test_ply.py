@@ -18,6 +18,7 @@ from recon3d.errors import InputError
 from recon3d.io import ply
 from recon3d.io.ply import column_names
 from recon3d.rendering.render import render
+from tests.io.input_files import cuts
 from tests.shared_folder import shared
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -210,10 +211,10 @@ def test_values_that_cannot_be_rendered_are_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_cut_at_any_byte_is_one_input_error(tmp_path):
+def test_a_file_cut_off_is_one_input_error(tmp_path):
     write_ply(tmp_path / "a.ply", synthetic_gaussians(3, 0))
     data = (tmp_path / "a.ply").read_bytes()
-    for length in range(len(data)):
+    for length in cuts(len(data)):
         (tmp_path / "b.ply").write_bytes(data[:length])
         with pytest.raises(InputError, match=r"b\.ply: "):
             read_ply(tmp_path / "b.ply")
@@ -225,7 +226,7 @@ def test_an_ascii_file_cut_before_its_last_value_is_one_input_error(tmp_path):
     PlyData([PlyElement.describe(rows, "vertex")], text=True).write(tmp_path / "a.ply")
     data = (tmp_path / "a.ply").read_bytes()
     assert len(read_ply(tmp_path / "a.ply")) == 3
-    for length in range(data.rstrip().rfind(b" ") + 1):
+    for length in cuts(data.rstrip().rfind(b" ") + 1):
         (tmp_path / "b.ply").write_bytes(data[:length])
         with pytest.raises(InputError):
             read_ply(tmp_path / "b.ply")
