@@ -24,12 +24,14 @@ MAX_REPROJECTION = 4.0  # pixels of the feature picture in which a held-back mat
 MIN_AGREEMENT = 0.9  # of the held-back matches
 MIN_VIEW_AGREEMENT = 0.7  # of those of one view; a view with less is left out
 FOCAL_RANGE = (0.3, 10.0)  # of the longest side: 117 to 6 degrees of view; only for a focal length that was estimated
-# Standard deviation of an estimated focal length, of itself. 20 % more or less is then two deviations away. @@MEASURED@@
+# Standard deviation of an estimated focal length, of itself: 20 % more or less is then two of them away. Three to eight views of
+# a ball, 0.5 pixels of noise, focal lengths 1.2 to 6, two to three seeds: within 20 degrees 0.015 to 0.096, and the focal length
+# found within 13 %; within 6 degrees 0.10 to 0.6, and up to 70 % off. Photos of `few_views.py` that were right: 0.022 or less.
 MAX_FOCAL_DEVIATION = 0.1
 MAX_DISTORTION = 0.4  # displacement of a corner, of its distance from the middle
-# A first coefficient of 1 is COLMAP's limit, which is right for normal lenses (banana, 4 photos: @@K@@) and nothing for long ones,
-# which may move a corner by so much whatever the coefficient.
-MAX_COEFFICIENT, ALWAYS_ALLOWED = 1.0, 0.05
+# COLMAP allows a coefficient of 1, of any lens. That moves the corner of a long one by less than what noise does: at 3 of the
+# longest side and four views within 10 degrees by 11 %, with right cameras. So much is allowed whatever the coefficient.
+MAX_COEFFICIENT, ALWAYS_ALLOWED = 1.0, 0.15
 
 
 @dataclass(frozen=True)

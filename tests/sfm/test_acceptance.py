@@ -171,6 +171,7 @@ def test_a_refusal_says_what_was_measured_against_which_limit(change, words):
         (12.0, 0.0, 0.01, "the focal length came out as 12.0 times the longest side, where 0.3 to 10 are possible"),
         (0.2, 0.0, 0.01, "the focal length came out as 0.2 times the longest side, where 0.3 to 10 are possible"),
         (1.0, 0.0, 0.3, "the focal length is known to 30%, where 10% are needed"),
+        (5.6, 5.0, 0.01, None),
         (1.0, 2.0, 0.01, "the lens would move a corner by 100%, where 40% are possible"),
     ],
 )

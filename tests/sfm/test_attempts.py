@@ -141,7 +141,7 @@ def test_cameras_that_the_matches_do_not_tell_are_not_believed(tmp_path):
     assert found.measured is not None and found.measured.agreement > 0.9
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0])
 def test_ten_cameras_from_wide_to_telephoto_are_all_believed(tmp_path, seed):
     """A fifth of the observations is put anywhere: more than a third of the matches, of which COLMAP's verification leaves
     less than one in a hundred."""

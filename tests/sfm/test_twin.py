@@ -26,14 +26,14 @@ def test_the_right_model_of_long_lenses_fits_clearly_better_than_its_twin(focal,
     assert found is None or found.lead > CLEARLY
 
 
-@pytest.mark.parametrize(("focal", "seed"), [(1.2, 0), (3.0, 1)])
-def test_the_twin_of_a_depth_reversed_model_fits_clearly_better_and_is_right(focal, seed):
-    truth = true_model(captured(Capture((focal,) * 4, arc=16.0, points=300, shared=True, seed=seed)))
+@pytest.mark.parametrize(("focal", "arc", "seed"), [(3.0, 16.0, 1), (6.0, 20.0, 3)])
+def test_the_twin_of_a_depth_reversed_model_fits_clearly_better_and_is_right(focal, arc, seed):
+    truth = true_model(captured(Capture((focal,) * 4, arc=arc, points=150, shared=True, seed=seed)))
     wrong = depth_reversed(truth, 2.0, [0, 1, 2, 3])
     found = rival(wrong, one_camera(4), distortion=False)
     assert found is not None and found.lead < -CLEARLY
     errors = pair_errors(*(torch.from_numpy(m.camera_from_world) for m in (found.model, truth)))
-    assert float(errors.rotation.max()) < 1.0
+    assert float(errors.rotation.max()) < 0.5
 
 
 def test_of_parallel_rays_neither_fits_clearly_better():
