@@ -36,7 +36,7 @@ FORMATS = {
     ),
     "compressed ply": Format(
         ".compressed.ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply",
-        "recon3d.io.compressed_ply:write_compressed_ply", least=40,
+        "recon3d.io.compressed_ply:write_compressed_ply", least=35,
     ),
     "sog": Format(".sog", "the web", "recon3d.io.sog:read_sog", "recon3d.io.sog:write_sog", least=35),
     "spz": Format(
