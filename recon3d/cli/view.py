@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> None:
     data, notes = open_scene(options.path, options.axes)
     for note in notes:
         print(f"recon3d: warning: {note}", file=sys.stderr)
-    with served(Finished(data), options.path, options.host, options.port, not options.no_browser):
+    shown = served(Finished(data), options.path, options.host, options.port, not options.no_browser)
+    with contextlib.suppress(KeyboardInterrupt), shown:  # Ctrl-C may come as soon as the address is told
         until_interrupted()
 
 
