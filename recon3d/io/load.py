@@ -139,7 +139,7 @@ def _cameras_of(found: Found) -> tuple[dict[str, KnownCamera], ColmapModel | Non
         there = set(found.pictures)
         return {found.name(c.image) if c.image in there else c.name: c for c in listed if c.image is not None}, None
     if found.kind == "cameras":
-        listed = read_cameras(found.cameras)
+        listed = read_given(found.cameras)
     else:
         model = read_model(found.cameras)
         listed = model.cameras
@@ -227,6 +227,8 @@ def _fitted(photo: Photo, ignores_tags: bool, cameras: Path | None) -> Photo:
 
     COLMAP ignores the tag, so a lens of `ignores_tags` is tried for the stored pixels first.
     """
+    if photo.known is not None:
+        photo = replace(photo, known=photo.known.sized(*photo.header.size))
     lens = None if photo.known is None else photo.known.lens
     if lens is None:
         return photo
