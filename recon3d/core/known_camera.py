@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from recon3d.core.lens import MODELS, Lens
+from recon3d.core.origin import moved_pose
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,12 @@ class KnownCamera:
     held_out: bool = False  # the file reserves this view for testing
     in_metres: bool = False  # the file says that lengths in its world are metres
     unit_lens: Lens | None = None  # of a file that tells no size: for a longest side of 1, about the middle
+
+    def moved(self, shift: Annotated[np.ndarray, "3"]) -> KnownCamera:
+        """The same camera in a world whose points are moved by `shift`."""
+        if self.camera_from_world is None:
+            return self
+        return replace(self, camera_from_world=moved_pose(self.camera_from_world, shift))
 
     def sized(self, height: int, width: int) -> KnownCamera:
         """The camera of a photo of this size: a lens that was told in shares of the longest side becomes one in pixels."""

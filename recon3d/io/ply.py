@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 
 from recon3d.atomic import atomic_file
+from recon3d.core.origin import in_words
 from recon3d.core.splats import Mode, Splats
 from recon3d.errors import InputError
 from recon3d.io import ply_table
@@ -20,6 +21,7 @@ from recon3d.io import ply_table
 LOGIT_BOUND = 40.0
 MODE_COMMENT = "SplatRenderMode:"
 LOGIT_COMMENT = "opacity is a logit"  # written where the values alone would not tell
+ORIGIN_COMMENT = "origin"  # then x y z, of the frame that the positions stand in
 MODE_WORDS: dict[Mode, str] = {"default": "default", "antialiased": "mip", "2dgs": "2dgs"}
 REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}  # f_rest columns -> coefficients of each colour beyond degree 0
 KEPT_COEFFICIENTS = 15  # degree 3; a file of degree 4 is cut to it
@@ -28,7 +30,7 @@ FLAT = 1 / 1000  # a surfel's third axis, of the smaller of its two
 
 
 def write_ply(path: Path | str, splats: Splats) -> None:
-    """Write splats as little-endian float32. The bytes depend on the values (and the mode) only.
+    """Write splats as little-endian float32, their origin as a comment. The bytes depend on the values (and the mode) only.
 
     Raises ValueError where a value cannot be rendered, or does not fit float32.
     """
@@ -38,6 +40,8 @@ def write_ply(path: Path | str, splats: Splats) -> None:
     comment = f"comment {MODE_COMMENT} {MODE_WORDS[splats.mode]}\n" if splats.mode != "default" else ""
     if linear(splats.opacities):  # what a head gives may lie between 0.50 and 0.73, and would be taken for unmended
         comment += f"comment {LOGIT_COMMENT}\n"
+    if splats.origin.any():
+        comment += f"comment {ORIGIN_COMMENT} {' '.join(repr(float(x)) for x in splats.origin)}\n"
     header = (
         f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(splats)}\n"
         + "".join(f"property float {name}\n" for name in columns)
@@ -89,9 +93,9 @@ def _table(splats: Splats, part: slice) -> Annotated[np.ndarray, "G columns"]:
 def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacity_as_is: bool = False) -> Splats:
     """The splats of a PLY, float32: any byte order, ASCII, doubles, any order of properties, degrees 0 to 4 (cut to 3).
 
-    Opacities that were stored without the logit are mended, unless `opacity_as_is`. `note` is told what of the file was
-    changed. InputError where the file is none, lies about its length, lacks a property or holds a value that cannot be
-    rendered.
+    Opacities that were stored without the logit are mended, unless `opacity_as_is`. Doubles far from zero are held about an
+    origin. `note` is told what of the file was changed. InputError where the file is none, lies about its length, lacks a
+    property or holds a value that cannot be rendered.
     """
     path = Path(path)
     try:
@@ -103,8 +107,8 @@ def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacit
         element = _splats(path, header)
         surfel = "scale_2" not in element.names
         parts = [_physical(part, surfel) for part in ply_table.rows(file, path, header, element)]
-    means, quats, scales, opacities, sh, clamped = (np.concatenate(column) for column in zip(*parts, strict=True))
-    _check_values(path, means=means, quats=quats, scales=scales, opacities=opacities, sh=sh)
+    positions, quats, scales, opacities, sh, clamped = (np.concatenate(column) for column in zip(*parts, strict=True))
+    _check_values(path, means=positions, quats=quats, scales=scales, opacities=opacities, sh=sh)
     if not opacity_as_is and LOGIT_COMMENT not in header.comments and linear(opacities):
         opacities = np.clip(logit_of(opacities), OPACITY_BOUND, 1 - OPACITY_BOUND)
         if note:
@@ -115,7 +119,15 @@ def read_ply(path: Path | str, note: Callable[[str], None] | None = None, opacit
         note(f"{path}: {int(clamped.sum())} opacities are exactly 0 or 1")
     if note and "f_rest_71" in element.names:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
-    return Splats(means, quats, scales, opacities, sh, mode="2dgs" if surfel else mode_of(header.comments))
+    origin = origin_of(path, header.comments)
+    mode = "2dgs" if surfel else mode_of(header.comments)
+    splats = Splats(positions.astype(np.float32), quats, scales, opacities, sh, mode, origin)
+    kept = splats.placed(positions + origin) if not header.order or element.kind("x") == "f8" else splats
+    off = float(np.abs(kept.positions - (positions + origin)).max())
+    if note and element.kind("x") == "f8" and off > 0:
+        about = f"about the origin {in_words(kept.origin)} " if kept.origin.any() else ""
+        note(f"{path}: its positions in double precision are held {about}in single precision: off by up to {off:.2g} units")
+    return kept
 
 
 def linear(opacities: Annotated[np.ndarray, "G"]) -> bool:
@@ -150,6 +162,21 @@ def mode_of(comments: tuple[str, ...]) -> Mode:
     for comment in comments:
         mode = spellings.get(" ".join(comment.lower().split()), mode)
     return mode
+
+
+def origin_of(path: Path, comments: tuple[str, ...]) -> Annotated[np.ndarray, "3"]:
+    """Where in the world the positions' frame stands, as a comment says; (0, 0, 0) where none does."""
+    for comment in comments:
+        words = comment.split()
+        if words[:1] == [ORIGIN_COMMENT] and len(words) == 4:
+            try:
+                origin = np.array([float(word) for word in words[1:]])
+            except ValueError:
+                continue  # somebody's sentence that begins with this word
+            if not np.isfinite(origin).all():
+                raise InputError(path, "its comment of the origin is not finite", "Export it again")
+            return origin
+    return np.zeros(3)
 
 
 def _splats(path: Path, header: ply_table.Header) -> ply_table.Element:
@@ -196,8 +223,7 @@ def _physical(part: np.ndarray, surfel: bool) -> tuple[np.ndarray, ...]:
         quats /= np.linalg.norm(quats, axis=1, keepdims=True)
         opacities = np.exp(-np.logaddexp(0, -logits))
         scales = np.maximum(scales, np.finfo(np.float32).tiny).astype(np.float32)
-        means = columns("x", "y", "z").astype(np.float32)
-    return means, quats.astype(np.float32), scales, opacities.astype(np.float32), sh, np.isinf(logits)
+    return columns("x", "y", "z"), quats.astype(np.float32), scales, opacities.astype(np.float32), sh, np.isinf(logits)
 
 
 def _check_values(path: Path, **values: np.ndarray) -> None:

@@ -24,6 +24,7 @@ class Format:
     degree: int = 3  # of the harmonics that it holds
     least: float = 0.0  # dB that an export of a real scene keeps against the scene in memory
     modes: tuple[Mode, ...] = ("default", "antialiased", "2dgs")  # of training, that it can say
+    origin: bool = True  # whether it can say where in the world its positions stand
 
 
 FORMATS = {
@@ -41,7 +42,7 @@ FORMATS = {
     ),
     "splat": Format(
         ".splat", "early web viewers", "recon3d.io.splat:read_splat", "recon3d.io.splat:write_splat", degree=0, least=40,
-        modes=("default",),
+        modes=("default",), origin=False,
     ),
 }  # fmt: skip
 LEAST_OF_5_BITS = 33.0  # dB, of an SPZ whose harmonics have 5 and 4 bits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,16 @@ def load_scene(path: str | Path, max_size: int = 512) -> Scene:
     """A splat file (splats only), or the folder of a run (splats, cameras, points, photos). Raises InputError."""
     path = Path(path)
     if not path.is_dir():
-        return Scene(Gaussians.of(read_splats(path).splats))
+        return Scene.of(read_splats(path).splats)
     found = detect((path,))
     if found.kind != "run":
         raise InputError(path, "it is not the folder of a run", "Give a splat file or a folder that `recon3d run` made")
-    loaded = load.load_views(found, max_size=max_size, progress=Progress())
+    splats = read_splats(path / "scene.ply").splats
+    loaded = load.load_views(found, max_size=max_size, progress=Progress()).about(splats.origin)
     if loaded.points is None:
         raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
     views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")
-    return Scene(Gaussians.of(read_splats(path / "scene.ply").splats), geometry, views)
+    return replace(Scene.of(splats), geometry=geometry, views=views)
 
 
 def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:
@@ -78,7 +80,7 @@ def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:
         kind = format_to_write(path)
         make_parents(path)
         with atomic_file(path) as temporary:
-            write(temporary, kind, scene.gaussians.splats(), Coding(), None)
+            write(temporary, kind, scene.splats(), Coding(), None)
         return
     if scene.views is None or scene.geometry is None:
         raise InputError(

@@ -60,6 +60,9 @@ class Request:
     """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance."""
     orientation: Literal["up", "none"] = "up"
     """Turn estimated cameras upright and centre them (up is -y), or leave the world as it was found."""
+    origin: Literal["keep", "local"] = "keep"
+    """Of known cameras far from zero (UTM), about which the scene is made: keep writes files of cameras in the given world
+    (splats stand about an origin that their file tells), local writes every file about that origin."""
     max_images: int = 200
     """Take at most so many photos or frames, evenly spread."""
     fps: float | None = None
