@@ -107,7 +107,7 @@ def read_positions(path: Path | str) -> Points:
             raise InputError(path, "it holds no points", "Give a PLY of points")
         parts = [np.stack([rows[n] for n in "xyz"], 1) for rows in ply_table.rows(file, path, header, element)]
     with np.errstate(over="ignore"):
-        points = np.concatenate(parts).astype(np.float32)
+        points = np.concatenate(parts).astype(np.float64 if element.kind("x") == "f8" else np.float32)
     bad = int((~np.isfinite(points)).any(1).sum())
     if bad:
         raise InputError(path, f"{bad} of its {len(points)} points are not finite", "Leave them out of the file")

@@ -17,7 +17,7 @@ from recon3d.io import load
 from recon3d.io.detect import detect
 from recon3d.io.splat_files import format_to_write, read_splats
 from recon3d.pipeline import outputs
-from recon3d.pipeline.export import Coding, write
+from recon3d.pipeline.export import Coding, holds_origin, write
 from recon3d.pipeline.reconstruct import reconstruct as carry_out
 from recon3d.pipeline.request import Request
 from recon3d.progress import Progress
@@ -73,11 +73,15 @@ def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> 
 
 
 def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:
-    """A file of the splats by its suffix, or a folder with photos, cameras, splats and renders. Raises InputError."""
+    """A file of the splats by its suffix, or a folder with photos, cameras, splats and renders. Raises InputError, also for
+    a `.splat` of a scene far from zero, which cannot say where that is.
+    """
     path = Path(path)
     refuse_existing(path, overwrite)
     if path.suffix:
         kind = format_to_write(path)
+        if any(scene.origin) and not holds_origin(kind, Coding()):
+            raise InputError(path, "it has no place for the scene's origin", "Write another format, or set the origin to 0")
         make_parents(path)
         with atomic_file(path) as temporary:
             write(temporary, kind, scene.splats(), Coding(), None)

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from plyfile import PlyData, PlyElement
 
+from recon3d import load_scene, save
 from recon3d.cli.main import outcome
 from recon3d.core.splats import Splats
 from recon3d.core.synthetic import Synthetic, arc_of_cameras, synthetic_gaussians
+from recon3d.errors import InputError
 from recon3d.io.cameras_json import write_cameras
 from recon3d.io.ply import column_names, read_ply, write_ply
-from recon3d.io.point_cloud import read_points
+from recon3d.io.point_cloud import read_points, read_positions
 from recon3d.io.splat_files import read_splats
 from recon3d.pipeline.edits import Edits
 from recon3d.pipeline.export import Coding, compared, export, export_points, opened
@@ -89,6 +91,16 @@ def test_a_point_cloud_stands_in_the_given_world(tmp_path, suffix):
     report = export_points(doubles(tmp_path / "a.ply"), out, Edits(), Coding(), True, False, Progress())
     points, _ = read_points(out)
     assert report["check"]["ok"] and np.abs(points - near().positions - UTM).max() < 1e-6
+    if suffix == "ply":
+        assert (read_positions(out) == points).all()
+
+
+def test_a_scene_in_memory_is_saved_where_it_stands_or_not_at_all(tmp_path):
+    scene = load_scene(doubles(tmp_path / "a.ply"))
+    save(scene, tmp_path / "b.spz")
+    assert np.abs(load_scene(tmp_path / "b.spz").splats().positions - near().positions - UTM).max() < 1e-6
+    with pytest.raises(InputError, match="no place for the scene's origin"):
+        save(scene, tmp_path / "b.splat")
 
 
 def test_crops_and_transforms_speak_of_the_given_world(tmp_path):
