@@ -121,7 +121,9 @@ def written_and_checked(
     if check:
         with progress.stage("check"):
             report["check"] = compared(path, kind, splats, scene.cameras, coding)
-    if splats.origin.any() and not holds_origin(kind, coding):
+    if splats.origin.any() and holds_origin(kind, coding):
+        progress.note(f"{name}: its splats stand about the origin {in_words(splats.origin)}, told by {FORMATS[kind].origin}")
+    elif splats.origin.any():
         off, place = np.linalg.norm(splats.origin), in_words(splats.origin)
         progress.note(f"{name}: it has no place for the origin {place}: its positions are off by {off:.4g} units")
         report["off_by"] = float(off)
@@ -131,7 +133,7 @@ def written_and_checked(
 
 
 def holds_origin(kind: str, coding: Coding) -> bool:
-    return FORMATS[kind].origin and not (kind == "spz" and coding.spz_version == 3)  # which has no records
+    return FORMATS[kind].origin is not None and not (kind == "spz" and coding.spz_version == 3)  # which has no records
 
 
 def axes_to_read(source: Path, coding: Coding) -> str | None:

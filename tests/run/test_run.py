@@ -237,6 +237,7 @@ def test_a_scene_far_from_zero_is_made_about_an_origin_that_its_files_tell(far, 
     out = tmp_path / "out"
     run(far, "--out", out, "--max-size", "64", "--refine", "0", "--origin", origin)
     report = json.loads((out / "report.json").read_text())
+    jsonschema.validate(report, json.loads((SAMPLE.parents[1] / "docs" / "report.schema.json").read_text()))
     at = np.array(report["world"]["origin"])
     assert np.abs(at - UTM).max() < 100
     given = {c.name: c.camera_from_world for c in read_model(far / "sparse" / "0").cameras}
