@@ -16,7 +16,7 @@ Rows = Annotated[np.ndarray, "G"]  # bool
 
 def not_finite(values: Annotated[np.ndarray, "G ..."]) -> Rows:
     """Rows in which a number is none, or infinite."""
-    return ~np.isfinite(values.reshape(len(values), -1)).all(1)
+    return np.asarray(~np.isfinite(values.reshape(len(values), -1)).all(1))
 
 
 def kept_rows(path: Path, bad: Mapping[str, Rows], note: Callable[[str], None] | None) -> Rows:

@@ -46,8 +46,8 @@ def misfit(logs: Annotated[np.ndarray, "G n"], apart: float) -> float:
 
 def distance(means: Annotated[np.ndarray, "G 3"]) -> float:
     """The median distance of some splats from the nearest other one, above 0."""
-    from scipy.spatial import cKDTree  # a tenth of a second, which most files need not
+    from scipy.spatial import KDTree  # a tenth of a second, which most files need not
 
-    tree = cKDTree(means, balanced_tree=False, compact_nodes=False)
+    tree = KDTree(means, balanced_tree=False, compact_nodes=False)
     some = means[:: max(1, len(means) // SAMPLED)]
     return max(float(np.median(tree.query(some, 2)[0][:, 1])), 1e-300)
