@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,8 +33,13 @@ def main(arguments: list[str]) -> None:
         print_json(found)
         return
 
+    # Four digits of the scene's size: far from zero, four of the coordinates would be the same for both corners.
+    ends = found["low"] + found["high"]
+    size = max(high - low for low, high in zip(found["low"], found["high"], strict=True))
+    digits = max(4, 3 + math.ceil(math.log10(max(map(abs, ends)) / size))) if size > 0 and any(ends) else 4
+
     def corner(key: str) -> str:
-        return "(" + ", ".join(f"{x:.4g}" for x in found[key]) + ")"
+        return "(" + ", ".join(f"{x:.{min(digits, 17)}g}" for x in found[key]) + ")"
 
     rows = [
         ("file", f"{found['file']}, {found['format']}, {found['bytes'] / 1e6:.2f} MB"),
@@ -46,5 +52,7 @@ def main(arguments: list[str]) -> None:
         ("medians", f"scale {found['median_scale']:.4g}, opacity {found['median_opacity']:.2f}"),
         ("cameras", f"{found['cameras']}"),
     ]
+    if any(found["origin"]):
+        rows.insert(6, ("origin", f"{corner('origin')}, which the bounds include"))
     rows += [("note", note) for note in found["notes"]]
     table(rows)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import numpy as np
 
 from recon3d.core.harmonics import DEGREES, turning
+from recon3d.core.origin import local_origin
 from recon3d.core.shapes import check_shapes
 
 Mode = Literal["default", "antialiased", "2dgs"]
@@ -16,14 +17,15 @@ FIELDS = ("means", "quats", "scales", "opacities", "sh")
 
 @dataclass(frozen=True)
 class Splats:
-    """G anisotropic Gaussians, float32 arrays of physical values, in the world frame."""
+    """G anisotropic Gaussians, float32 arrays of physical values, in a frame at `origin` of the world."""
 
-    means: Annotated[np.ndarray, "G 3"]
+    means: Annotated[np.ndarray, "G 3"]  # from the origin
     quats: Annotated[np.ndarray, "G 4"]  # wxyz, unit: world_from_gaussian
     scales: Annotated[np.ndarray, "G 3"]  # > 0, standard deviations in world units
     opacities: Annotated[np.ndarray, "G"]  # 0 to 1
     sh: Annotated[np.ndarray, "G S 3"]  # S = (degree + 1)^2
     mode: Mode = "default"
+    origin: Annotated[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))  # float64, of a scene far from zero
 
     def __post_init__(self) -> None:
         check_shapes(self)
@@ -39,6 +41,16 @@ class Splats:
     @property
     def degree(self) -> int:
         return DEGREES[self.sh.shape[1]]
+
+    @property
+    def positions(self) -> Annotated[np.ndarray, "G 3"]:
+        """Centres in the world, float64."""
+        return self.means.astype(np.float64) + self.origin
+
+    def placed(self, positions: Annotated[np.ndarray, "G 3"]) -> Splats:
+        """The same splats with their centres at `positions` of the world, about an origin where these are far."""
+        origin = local_origin(positions)
+        return replace(self, means=(positions - origin).astype(np.float32), origin=origin)
 
     def with_degree(self, degree: int) -> Splats:
         """The same splats without the harmonics above `degree`."""
@@ -62,16 +74,17 @@ class Splats:
         turn = np.asarray(turn, np.float64)
         proper = turn * np.sign(np.linalg.det(turn))
         means = scale * (self.means.astype(np.float64) @ turn.T)
-        if translation is not None:
-            means = means + translation
+        origin = scale * (turn @ self.origin)
         sh = np.einsum("ij,gjc->gic", turning(turn, self.degree), self.sh, optimize=True)
-        return replace(
+        turned = replace(
             self,
             means=means.astype(self.means.dtype),
+            origin=origin,
             quats=turned_quats(proper, self.quats),
             scales=(self.scales * scale).astype(self.scales.dtype),
             sh=sh.astype(self.sh.dtype),
         )
+        return turned if translation is None or not np.any(translation) else turned.placed(means + origin + translation)
 
     def check(self, stage: str) -> None:
         """Raise ValueError naming the stage, the Gaussian and the number where a value cannot be rendered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -184,12 +185,15 @@ def predicted_views(
     if found.splats_file is None:
         missing = next(n for n in targets if n not in found.render_files)
         raise ValueError(f"neither splats nor a render of {missing}")
-    gaussians = Gaussians.of(read_splats(found.splats_file).splats)
+    splats = read_splats(found.splats_file).splats
     frames = [subset.context[subset.names.index(n)] for n in known]
     true = target_cameras(subset, settings.pictures, frames or subset.context)
-    cameras = predicted_cameras(known, true) if known else true
+    if known:
+        cameras = predicted_cameras({n: camera.moved(-splats.origin) for n, camera in known.items()}, true)
+    else:  # the true cameras know of no origin
+        cameras, splats = true, replace(splats, means=splats.positions.astype(np.float32), origin=np.zeros(3))
     return novel_views(
-        subset, tuple(known) or subset.names, cameras, gaussians, not known, settings.pictures, settings.lpips,
+        subset, tuple(known) or subset.names, cameras, Gaussians.of(splats), not known, settings.pictures, settings.lpips,
         settings.device, settings.out, place,
     )  # fmt: skip
 

@@ -26,7 +26,8 @@ FOCAL_AND_CENTER = ("f", "fx", "fy", "cx", "cy")
 
 
 def read_cameras(path: Path | str) -> tuple[KnownCamera, ...]:
-    """The cameras of the file, in its order. `K` or `camera_from_world` may be absent or null: that part is unknown.
+    """The cameras of the file, in its order. `K` or `camera_from_world` may be absent or null: that part is unknown. An
+    `origin`, the place in the world of the frame that the file stands in, is added.
 
     The size of every lens is the file's `width` and `height`: whoever opens the picture refuses another size.
     """
@@ -36,20 +37,32 @@ def read_cameras(path: Path | str) -> tuple[KnownCamera, ...]:
         raise InputError(path, f"its version is {document.get('version')!r:.40}, not {VERSION}", REMEDY)
     if document.get("convention") != "opencv":
         raise InputError(path, f"its convention is {document.get('convention')!r:.40}, not 'opencv'", REMEDY)
+    origin = _origin(document, path)
     cameras: dict[str, KnownCamera] = {}
     for i, entry in enumerate(json_input.entries(document, "images", path)):
         name = json_input.text(entry, "name", path, f"images[{i}]")
         if name in cameras:
             raise InputError(path, f"it lists {name} twice", REMEDY)
         pose = json_input.matrix(entry, "camera_from_world", [(3, 4), (4, 4)], path, name)
-        cameras[name] = KnownCamera(
+        camera = KnownCamera(
             name=name,
             lens=_lens(entry, path, name),
             camera_from_world=None if pose is None else json_input.rigid(pose, path, name),
             held_out=entry.get("held_out") is True,
             in_metres=document.get("unit") == UNITS["metres"],
         )
+        cameras[name] = camera.moved(origin) if origin.any() else camera
     return tuple(cameras.values())
+
+
+def read_origin(path: Path) -> Annotated[np.ndarray, "3"]:
+    """Where in the world the frame of a file stands; (0, 0, 0) where it does not say."""
+    return _origin(json_input.read_object(path), path)
+
+
+def _origin(document: dict[str, Any], path: Path) -> Annotated[np.ndarray, "3"]:
+    given = json_input.matrix({"origin": [document.get("origin", [0, 0, 0])]}, "origin", [(1, 3)], path, "the file")
+    return np.zeros(3) if given is None else given[0]
 
 
 def _lens(entry: dict[str, Any], path: Path, name: str) -> Lens | None:
@@ -92,10 +105,11 @@ def write_cameras(
     unit: Literal["metres", "arbitrary"] = "arbitrary",
     source: str = "colmap",
     original_names: Sequence[str] | None = None,
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> None:
     """Write the cameras of undistorted pictures `names`. `lenses` are those of the upright photos that they were made
     from, `original_names` the photos' names where they differ, `pixel_from_photo` the affine map from the undistorted
-    photo to the picture (the identity where it is not given).
+    photo to the picture (the identity where it is not given), `origin` the place in the world that the cameras stand about.
     """
     images = []
     for i, name in enumerate(names):
@@ -121,5 +135,7 @@ def write_cameras(
                 "pixel_from_photo": np.asarray(np.eye(3) if pixel_from_photo is None else pixel_from_photo[i]).tolist(),
             }
         images.append(image)
-    head = {"version": VERSION, "convention": "opencv", "unit": UNITS[unit], "source": source}
+    head: dict[str, Any] = {"version": VERSION, "convention": "opencv", "unit": UNITS[unit], "source": source}
+    if any(origin):
+        head["origin"] = list(origin)
     json_input.write_document(path, {**head, "images": images}, rows="images")

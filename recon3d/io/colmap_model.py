@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +33,10 @@ class ColmapModel:
     track_view: Annotated[np.ndarray, "M"]  # int64, index into cameras
     track_point: Annotated[np.ndarray, "M"]  # int64, index into points
     track_xy: Annotated[np.ndarray, "M 2"]  # float64, pixels of the photo as stored
+
+    def moved(self, shift: Annotated[np.ndarray, "3"]) -> ColmapModel:
+        """The same model in a world whose points are moved by `shift`."""
+        return replace(self, cameras=tuple(c.moved(shift) for c in self.cameras), points=self.points + shift)
 
 
 def read_model(folder: Path | str) -> ColmapModel:

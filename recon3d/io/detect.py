@@ -17,6 +17,15 @@ from recon3d.io.transforms_json import read_transforms, split_files
 
 MODEL_PARTS = ("cameras", "images", "points3D")  # points may be missing
 REMEDY = "Give a folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json or a run's folder"
+CameraFile = Literal["transforms", "cameras", "opensfm", "metashape", "realityscan"]
+CAMERA_FILES = ("cameras.json", "transforms.json", "reconstruction.json")  # names that are looked for in a folder
+HEAD = 1 << 12  # bytes that tell whose XML or CSV it is
+CONVERT = "ns-process-data of nerfstudio makes a transforms.json of it"
+# Program -> what its folder holds, and what to do.
+CAPTURES = {
+    "Polycam": (("keyframes/images", "keyframes/cameras"), f"Give keyframes/images for the photos alone; {CONVERT}"),
+    "Record3D": (("rgb", "depth", "metadata"), f"Give rgb for the photos alone; {CONVERT}"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,8 @@ def detect(paths: Sequence[Path]) -> Found:
         return _look_into(path)
     if path.suffix.lower() in video.SUFFIXES:
         return _found_video(path)
-    if path.suffix.lower() == ".json":
-        return _found_json(path)
+    if path.suffix.lower() in (".json", ".xml", ".csv"):
+        return _found_cameras_file(path)
     if model_files(path.parent) and path.stem in MODEL_PARTS and path.suffix in (".bin", ".txt"):
         return _found_model(path.parent)
     photos.read_header(path)  # whatever its name says
@@ -79,29 +88,57 @@ def model_folder(folder: Path) -> Path | None:
     return max(numbered or models, key=lambda f: model_files(f)[1].stat().st_size, default=None)
 
 
-def cameras_kind(path: Path) -> Literal["transforms", "cameras"] | None:
-    """Whether a JSON file is a transforms.json (it has `frames`) or a cameras.json (it has `images`); None for others."""
+def cameras_kind(path: Path) -> CameraFile | None:
+    """Whose file of cameras this is, by what it holds; None for others."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _json_kind(path)
+    if suffix not in (".xml", ".csv"):
+        return None
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    except OSError:
+        return None
+    if suffix == ".xml":
+        return "metashape" if b"<document" in head and b"<chunk" in head else None
+    header = head.decode("utf-8-sig", "replace").splitlines()[:1]
+    return "realityscan" if header and header[0].lower().lstrip("#").startswith("name,") else None
+
+
+def _json_kind(path: Path) -> CameraFile | None:
     try:
         content = json.loads(path.read_bytes()) if path.stat().st_size <= MAX_BYTES else None
     except (ValueError, OSError, RecursionError):
         return None
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "shots" in content[0]:
+        return "opensfm"
     if not isinstance(content, dict):
         return None
     return "transforms" if "frames" in content else "cameras" if "images" in content else None
+
+
+def refuse_captures(folder: Path) -> None:
+    """Raise InputError for the folders of programs on phones whose cameras are not read here."""
+    for name, (marks, remedy) in CAPTURES.items():
+        if all((folder / mark).exists() for mark in marks):
+            raise InputError(folder, f"it is a capture of {name}, whose own cameras are not read", remedy)
 
 
 def _look_into(folder: Path) -> Found:
     """A folder: the richest thing that it can be."""
     if (folder / "report.json").is_file() and (folder / "cameras.json").is_file() and model_files(folder / "sparse" / "0"):
         return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json",))
+    refuse_captures(folder)
     if (folder / "transforms.json").is_file() and cameras_kind(folder / "transforms.json") == "transforms":
-        return _found_json(folder / "transforms.json")
+        return _found_cameras_file(folder / "transforms.json")
     if split_files(folder):
         return _found_transforms(folder)
     if model := model_folder(folder):
         return _found_model(model)
-    if (folder / "cameras.json").is_file() and cameras_kind(folder / "cameras.json") == "cameras":
-        return _found_json(folder / "cameras.json")
+    for name, kind in (("cameras.json", "cameras"), ("reconstruction.json", "opensfm")):
+        if (folder / name).is_file() and cameras_kind(folder / name) == kind:
+            return _found_cameras_file(folder / name)
     root = _descend(folder)
     pictures = list(photos_below(root))
     if pictures:
@@ -158,7 +195,7 @@ def _pictures_of(paths: list[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             pictures += photos_below(path)
-        elif path.suffix.lower() in (*video.SUFFIXES, ".json", ".bin", ".txt"):
+        elif path.suffix.lower() in (*video.SUFFIXES, ".json", ".xml", ".csv", ".bin", ".txt"):
             raise InputError(path, "it cannot be mixed with other inputs", "Give it alone, or photos only")
         else:
             pictures.append(path)
@@ -177,13 +214,15 @@ def _found_video(path: Path) -> Found:
     return Found("video", path, (path,), (path,))
 
 
-def _found_json(path: Path) -> Found:
+def _found_cameras_file(path: Path) -> Found:
     kind = cameras_kind(path)
     if kind == "transforms":
         return _found_transforms(path)
-    if kind == "cameras":
+    if kind is not None:
         root = path.parent / "images" if (path.parent / "images").is_dir() else path.parent
         return _with_photos("cameras", root, path, (path,))
+    if path.suffix.lower() != ".json":
+        raise InputError(path, "neither Metashape's XML of cameras nor RealityScan's CSV", REMEDY)
     raise InputError(path, "neither a transforms.json (no `frames`) nor a cameras.json (no `images`)", REMEDY)
 
 

@@ -195,8 +195,7 @@ def _moved(path: Path, splats: Splats, matrix: Annotated[np.ndarray, "4 4"]) -> 
     squares, vectors = np.linalg.eigh(axes @ axes.transpose(0, 2, 1))
     vectors[:, :, 0] *= np.linalg.det(vectors)[:, None]
     return replace(
-        turned,
-        means=(splats.means @ linear.T + shift).astype(np.float32),
+        turned.placed(splats.positions @ linear.T + shift),
         quats=Rotation.from_matrix(vectors).as_quat()[:, [3, 0, 1, 2]].astype(np.float32),
         scales=np.sqrt(np.maximum(squares, np.finfo(np.float32).tiny)).astype(np.float32),
     )
@@ -209,11 +208,12 @@ def _joined(parts: list[Splats]) -> Splats:
     most = max(part.sh.shape[1] for part in parts)
     parts = [replace(p, sh=np.pad(p.sh, ((0, 0), (0, most - p.sh.shape[1]), (0, 0)))) for p in parts]
     means, quats, scales, opacities, sh = (np.concatenate([getattr(p, name) for p in parts]) for name in FIELDS)
-    return Splats(means, quats, scales, opacities, sh)
+    splats = Splats(means, quats, scales, opacities, sh)
+    return splats.placed(np.concatenate([p.positions for p in parts])) if any(p.origin.any() for p in parts) else splats
 
 
 def write_glb(path: Path | str, splats: Splats) -> None:
-    """Write splats as one primitive of points, with the colours that viewers without the extension show.
+    """Write splats as one primitive of points at their origin, with the colours that viewers without the extension show.
 
     The mode has no place in the extension: `asset.extras` keeps it. Raises ValueError where a value cannot be rendered,
     InputError where the file would be too large.
@@ -222,8 +222,9 @@ def write_glb(path: Path | str, splats: Splats) -> None:
     splats.check(f"writing {path}")
     if not len(splats):
         raise InputError(path, "there are no splats to write", "Give a scene with splats")
-    attributes = dict(_attributes(splats.moved(HALF_TURN)))
-    gltf.write_points(path, attributes, {NAME: PROPERTIES}, {MARK: {"axes": "RUB", "mode": splats.mode}})
+    turned = splats.moved(HALF_TURN)
+    marks = {MARK: {"axes": "RUB", "mode": splats.mode}}
+    gltf.write_points(path, dict(_attributes(turned)), {NAME: PROPERTIES}, marks, turned.origin)
 
 
 def _attributes(splats: Splats) -> Iterator[tuple[str, Annotated[np.ndarray, "G n"]]]:

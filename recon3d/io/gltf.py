@@ -189,8 +189,10 @@ def write_points(
     attributes: Mapping[str, Annotated[np.ndarray, "G n"]],
     extensions: Mapping[str, Any],
     extras: Mapping[str, Any],
+    translation: Annotated[np.ndarray, "3"] | None = None,
 ) -> None:
-    """Write one primitive of points: floats as they are, uint16 normalised to 0...1. Bytes depend on values only.
+    """Write one primitive of points: floats as they are, uint16 normalised to 0...1. Bytes depend on values only. A
+    `translation` of its node keeps double precision.
 
     Raises InputError where the file would be larger than a GLB can be.
     """
@@ -214,6 +216,8 @@ def write_points(
         "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}], "meshes": [{"primitives": [primitive]}],
         "accessors": accessors, "bufferViews": views, "buffers": [{"byteLength": offset}],
     }  # fmt: skip
+    if translation is not None and translation.any():
+        content["nodes"][0]["translation"] = translation.tolist()
     if extensions:
         primitive["extensions"] = dict(extensions)
         content["extensionsUsed"] = list(extensions)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from torch import Tensor
 from recon3d.core.cameras import fitted_size, resize_map
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.lens import Lens
+from recon3d.core.origin import moved_pose
 from recon3d.core.views import Views
 from recon3d.errors import InputError
-from recon3d.io.cameras_json import read_cameras
+from recon3d.io.cameras_json import read_cameras, read_origin
 from recon3d.io.colmap_model import ColmapModel, read_model
 from recon3d.io.detect import Found
 from recon3d.io.duplicates import duplicates
@@ -42,6 +44,14 @@ class Loaded:
     points: ColmapModel | None  # of an input that is a finished model, its cameras named like the views
     unmatched_cameras: tuple[str, ...]  # given cameras without a photo
     in_metres: bool  # the poses that were given are in metres
+
+    def about(self, origin: Annotated[np.ndarray, "3"]) -> Loaded:
+        """The same in a frame at `origin` of the world that given poses and points stand in."""
+        poses = self.views.known_camera_from_world
+        if poses is None:
+            return self
+        local = replace(self.views, known_camera_from_world=torch.from_numpy(moved_pose(poses.numpy(), -origin)))
+        return replace(self, views=local, points=self.points and self.points.moved(-origin))
 
 
 def load_views(
@@ -131,9 +141,11 @@ def _cameras_of(found: Found) -> tuple[dict[str, KnownCamera], ColmapModel | Non
         there = set(found.pictures)
         return {found.name(c.image) if c.image in there else c.name: c for c in listed if c.image is not None}, None
     if found.kind == "cameras":
-        listed = read_cameras(found.cameras)
+        listed = read_given(found.cameras)
     else:
         model = read_model(found.cameras)
+        if found.kind == "run":  # of --origin local the model does not say where it stands, and cameras.json does
+            model = model.moved(read_origin(found.root.parent / "cameras.json"))
         listed = model.cameras
     by_photo = matched(listed, names)
     if found.kind == "run":
@@ -214,6 +226,8 @@ def _fitted(photo: Photo, ignores_tags: bool, cameras: Path | None) -> Photo:
 
     COLMAP ignores the tag, so a lens of `ignores_tags` is tried for the stored pixels first.
     """
+    if photo.known is not None:
+        photo = replace(photo, known=photo.known.sized(*photo.header.size))
     lens = None if photo.known is None else photo.known.lens
     if lens is None:
         return photo

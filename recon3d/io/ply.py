@@ -24,11 +24,12 @@ LOGIT_BOUND = 40.0
 MODE_COMMENT = "SplatRenderMode:"
 LOGIT_COMMENT = "opacity is a logit"  # written where the values alone would not tell
 LOG_COMMENT = "scale is a logarithm"
+ORIGIN_COMMENT = "origin"  # then x y z, of the frame that the positions stand in
 MODE_WORDS: dict[Mode, str] = {"default": "default", "antialiased": "mip", "2dgs": "2dgs"}
 
 
 def write_ply(path: Path | str, splats: Splats) -> None:
-    """Write splats as little-endian float32. The bytes depend on the values (and the mode) only.
+    """Write splats as little-endian float32, their origin as a comment. The bytes depend on the values (and the mode) only.
 
     Raises ValueError where a value cannot be rendered, or does not fit float32.
     """
@@ -40,6 +41,8 @@ def write_ply(path: Path | str, splats: Splats) -> None:
         comment += f"comment {LOGIT_COMMENT}\n"
     if len(splats) and splats.scales.min() > 1 and linear_scales(np.log(splats.scales), splats.means):
         comment += f"comment {LOG_COMMENT}\n"
+    if splats.origin.any():
+        comment += f"comment {ORIGIN_COMMENT} {' '.join(repr(float(x)) for x in splats.origin)}\n"
     header = (
         f"ply\nformat binary_little_endian 1.0\n{comment}element vertex {len(splats)}\n"
         + "".join(f"property float {name}\n" for name in columns)
@@ -103,8 +106,9 @@ def read_ply(
     """The splats of a PLY, float32: any byte order, ASCII, doubles, any order of properties, degrees 0 to 4 (cut to 3).
 
     What programs store otherwise is mended (ply_values.py): opacities without the logit unless `opacity_as_is`, scales without
-    the logarithm unless `scales_as_is`. `note` is told what of the file was changed. InputError where the file is none, lies
-    about its length, lacks a property or holds more than a few values that cannot be rendered.
+    the logarithm unless `scales_as_is`. Doubles far from zero are held about an origin. `note` is told what of the file was
+    changed. InputError where the file is none, lies about its length, lacks a property or holds more than a few values that
+    cannot be rendered.
     """
     path = Path(path)
     try:
@@ -115,8 +119,9 @@ def read_ply(
         header = ply_table.read_header(file, path)
         element = _splats(path, header)
         stored = stored_columns(ply_table.rows(file, path, header, element), dict(element.properties))
+    origin = origin_of(path, header.comments)
     opacity_as_is = opacity_as_is or LOGIT_COMMENT in header.comments
-    splats = physical(path, stored, opacity_as_is, scales_as_is or LOG_COMMENT in header.comments, note)
+    splats = physical(path, stored, origin, opacity_as_is, scales_as_is or LOG_COMMENT in header.comments, note)
     if note and "f_rest_71" in element.names:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
     return splats if splats.mode == "2dgs" else replace(splats, mode=mode_of(header.comments))
@@ -137,6 +142,21 @@ def mode_of(comments: tuple[str, ...]) -> Mode:
     for comment in comments:
         mode = spellings.get(" ".join(comment.lower().split()), mode)
     return mode
+
+
+def origin_of(path: Path, comments: tuple[str, ...]) -> Annotated[np.ndarray, "3"]:
+    """Where in the world the positions' frame stands, as a comment says; (0, 0, 0) where none does."""
+    for comment in comments:
+        words = comment.split()
+        if words[:1] == [ORIGIN_COMMENT] and len(words) == 4:
+            try:
+                origin = np.array([float(word) for word in words[1:]])
+            except ValueError:
+                continue  # somebody's sentence that begins with this word
+            if not np.isfinite(origin).all():
+                raise InputError(path, "its comment of the origin is not finite", "Export it again")
+            return origin
+    return np.zeros(3)
 
 
 def _splats(path: Path, header: ply_table.Header) -> ply_table.Element:

@@ -37,6 +37,10 @@ class Element:
     def names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.properties)
 
+    def kind(self, name: str) -> str | None:
+        """The numpy type of a property."""
+        return dict(self.properties)[name]
+
 
 @dataclass(frozen=True)
 class Header:

@@ -9,21 +9,23 @@ import numpy as np
 
 from recon3d.atomic import atomic_file
 from recon3d.core.harmonics import C0
+from recon3d.core.origin import local_origin
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io import gltf, ply_table
 from recon3d.io.axes import HALF_TURN
 
 ROW = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1")])
-WORDS = {"<f4": "float", "|u1": "uchar"}
-Points = Annotated[np.ndarray, "P 3"]  # float32, in our world
+FAR_ROW = np.dtype([(name, "<f8" if name in "xyz" else "u1") for name in ROW.names or ()])
+WORDS = {"<f4": "float", "<f8": "double", "|u1": "uchar"}
+Points = Annotated[np.ndarray, "P 3"]  # float32, or float64 far from zero; in our world
 Colors = Annotated[np.ndarray, "P 3"]  # uint8, as a display shows them
 
 
 def points_of(splats: Splats) -> tuple[Points, Colors]:
     """The centres of splats and their mean colours."""
     shown = np.clip(0.5 + C0 * splats.sh[:, 0].astype(np.float64), 0, 1)
-    return splats.means, np.rint(shown * 255).astype(np.uint8)
+    return splats.positions if splats.origin.any() else splats.means, np.rint(shown * 255).astype(np.uint8)
 
 
 def check_suffix(path: Path) -> None:
@@ -41,21 +43,22 @@ def write_points(path: Path | str, points: Points, colors: Colors) -> None:
     if not len(points):
         raise InputError(path, "there are no points to write", "Give a scene with splats")
     if path.suffix.lower() == ".glb":
-        turned = (points @ HALF_TURN.T).astype("<f4")
+        origin = local_origin(points) if points.dtype == np.float64 else np.zeros(3)
+        turned = ((points - origin) @ HALF_TURN.T).astype("<f4")
         opaque = np.full((len(points), 1), 65535, "<u2")  # three uint16 would not start at multiples of four bytes
         attributes = {"POSITION": turned, "COLOR_0": np.concatenate([gltf.light(colors / 255), opaque], 1)}
-        gltf.write_points(path, attributes, {}, {"recon3d": {"axes": "RUB"}})
+        gltf.write_points(path, attributes, {}, {"recon3d": {"axes": "RUB"}}, HALF_TURN @ origin)
     else:
         _write_ply(path, points, colors)
 
 
 def _write_ply(path: Path, points: Points, colors: Colors) -> None:
-    rows = np.empty(len(points), ROW)
+    rows = np.empty(len(points), ROW if points.dtype == np.float32 else FAR_ROW)
     for i, name in enumerate("xyz"):
         rows[name] = points[:, i]
     for i, name in enumerate(("red", "green", "blue")):
         rows[name] = colors[:, i]
-    properties = "".join(f"property {WORDS[ROW[name].str]} {name}\n" for name in ROW.names or ())
+    properties = "".join(f"property {WORDS[rows.dtype[name].str]} {name}\n" for name in ROW.names or ())
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(rows)}\n{properties}end_header\n"
     with atomic_file(path) as temporary, open(temporary, "wb") as file:
         file.write(header.encode("ascii"))
@@ -68,11 +71,13 @@ def read_points(path: Path | str) -> tuple[Points, Colors]:
     if path.suffix.lower() == ".glb":
         document = gltf.read_document(path)
         with gltf.lawful(path):
-            ((primitive, _),) = gltf.placed_primitives(document)
+            ((primitive, matrix),) = gltf.placed_primitives(document)
             points = gltf.values(document, primitive["attributes"]["POSITION"], "VEC3", gltf.FLOATS)
             light = gltf.values(document, primitive["attributes"]["COLOR_0"], "VEC4", gltf.UNSIGNED)
         shown = gltf.srgb_from_linear(light[:, :3])
-        return (points @ HALF_TURN).astype(np.float32), np.rint(shown * 255).astype(np.uint8)
+        shift = matrix[:3, 3]
+        placed = points.astype(np.float64) + shift if shift.any() else points.astype(np.float32)
+        return (placed @ HALF_TURN.astype(placed.dtype)), np.rint(shown * 255).astype(np.uint8)
     with open(path, "rb") as file:
         header = ply_table.read_header(file, path)
         element = header.element("vertex")
@@ -81,7 +86,7 @@ def read_points(path: Path | str) -> tuple[Points, Colors]:
         parts = list(ply_table.rows(file, path, header, element))
     rows = np.concatenate(parts)
     return (
-        np.stack([rows[name] for name in "xyz"], 1).astype(np.float32),
+        np.stack([rows[name] for name in "xyz"], 1).astype(np.float64 if element.kind("x") == "f8" else np.float32),
         np.stack([rows[name] for name in ("red", "green", "blue")], 1).astype(np.uint8),
     )
 
@@ -102,7 +107,7 @@ def read_positions(path: Path | str) -> Points:
             raise InputError(path, "it holds no points", "Give a PLY of points")
         parts = [np.stack([rows[n] for n in "xyz"], 1) for rows in ply_table.rows(file, path, header, element)]
     with np.errstate(over="ignore"):
-        points = np.concatenate(parts).astype(np.float32)
+        points = np.concatenate(parts).astype(np.float64 if element.kind("x") == "f8" else np.float32)
     bad = int((~np.isfinite(points)).any(1).sum())
     if bad:
         raise InputError(path, f"{bad} of its {len(points)} points are not finite", "Leave them out of the file")

@@ -27,6 +27,7 @@ ENTRIES_A_ROW = 64  # of the palette's picture
 MOST_ENTRIES = 1 << 16  # a label has two bytes
 FIRST_ROTATION = 252  # the alpha of a rotation whose w is left out; x, y, z follow
 ENDS = ("mins", "maxs")
+OWN = "recon3d"  # our key of meta.json: the origin of the positions' frame, which SOG has no word for
 ROWS_AT_ONCE = 1 << 16  # bounds what lies in memory beside the splats themselves
 
 
@@ -50,7 +51,9 @@ def read_sog(path: Path | str, note: Callable[[str], None] | None = None) -> Spl
         sh = _harmonics(opened, meta, count, version)
         opacities = _colors(opened, meta, count, version, sh)
     kept = kept_rows(path, {"means": not_finite(means), "scales": not_finite(scales), "colours": not_finite(sh)}, note)
-    splats = Splats(means, quats, scales, opacities, sh, mode=_mode(meta, path, note))
+    own = meta.get(OWN)
+    origin = container.numbers(own, "origin", range(3, 4), path, OWN) if isinstance(own, dict) else np.zeros(3)
+    splats = Splats(means, quats, scales, opacities, sh, mode=_mode(meta, path, note), origin=origin)
     return splats if kept.all() else splats[kept]
 
 
@@ -220,6 +223,8 @@ def write_sog(path: Path | str, splats: Splats) -> None:
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": f"recon3d {__version__}"}, "count": len(splats)}
     if splats.mode != "default":
         meta["model"] = splats.mode
+    if splats.origin.any():
+        meta[OWN] = {"origin": splats.origin.tolist()}
     files = add("means_l", (cells & 255).astype(np.uint8)) + add("means_u", (cells >> 8).astype(np.uint8))
     meta["means"] = {"mins": lows.tolist(), "maxs": highs.tolist(), "files": files}
     logs = np.log(splats.scales.astype(np.float64))

@@ -27,24 +27,28 @@ class Format:
     degree: int = 3  # of the harmonics that it holds
     least: float = 0.0  # dB that an export of a real scene keeps against the scene in memory
     modes: tuple[Mode, ...] = ("default", "antialiased", "2dgs")  # of training, that it can say
+    origin: str | None = None  # how it tells where in the world its positions stand
 
 
 FORMATS = {
     "ply": Format(
         ".ply", "3DGS, every viewer", "recon3d.io.ply:read_ply", "recon3d.io.ply:write_ply",
-        ("opacity_as_is", "scales_as_is"), least=80,
+        ("opacity_as_is", "scales_as_is"), least=80, origin="a comment",
     ),
     "compressed ply": Format(
         ".compressed.ply", "PlayCanvas", "recon3d.io.compressed_ply:read_compressed_ply",
         "recon3d.io.compressed_ply:write_compressed_ply", least=35,
     ),
-    "sog": Format(".sog", "the web", "recon3d.io.sog:read_sog", "recon3d.io.sog:write_sog", least=35),
+    "sog": Format(
+        ".sog", "the web", "recon3d.io.sog:read_sog", "recon3d.io.sog:write_sog", least=35, origin="a key of meta.json"
+    ),
     "spz": Format(
         ".spz", "phones, Niantic", "recon3d.io.spz:read_spz", "recon3d.io.spz:write_spz", ("axes",), least=45,
-        modes=("default", "antialiased"),
+        modes=("default", "antialiased"), origin="a record",
     ),
     "glb": Format(
-        ".glb", "engines, maps", "recon3d.io.glb:read_glb", "recon3d.io.glb:write_glb", ("axes",), least=55
+        ".glb", "engines, maps", "recon3d.io.glb:read_glb", "recon3d.io.glb:write_glb", ("axes",), least=55,
+        origin="its node",
     ),
     "splat": Format(
         ".splat", "early web viewers", "recon3d.io.splat:read_splat", "recon3d.io.splat:write_splat", degree=0, least=40,

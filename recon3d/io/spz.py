@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -44,17 +44,20 @@ def read_spz(path: Path | str, note: Note | None = None, axes: str | None = None
     """
     path = Path(path)
     layout = layouts.read_layout(path)
-    system, why = taken_system(path, _coordinate_record(layout, path, note), axes, note)
-    return _splats(layout, path, system, note), why
+    records = _known_records(layout, path, note)
+    system, why = taken_system(path, records.get(layouts.COORDINATES), axes, note)
+    return _splats(layout, path, system, records, note), why
 
 
 def read_embedded(data: bytes, path: Path, note: Note | None) -> Splats:
     """The splats of an SPZ that lies within the file at `path`, in the axes of that file. InputError as in `read_spz`."""
-    return _splats(layouts.layout_of(io.BytesIO(data), path), path, RDF, note)
+    layout = layouts.layout_of(io.BytesIO(data), path)
+    return _splats(layout, path, RDF, _known_records(layout, path, note), note)
 
 
-def _splats(layout: Layout, path: Path, system: int, note: Note | None) -> Splats:
+def _splats(layout: Layout, path: Path, system: int, records: Mapping[int, Any], note: Note | None) -> Splats:
     """The splats of a layout whose axes are those of `system`; those left out that cannot be rendered."""
+    origin = np.array(records.get(layouts.ORIGIN_RECORD, (0.0, 0.0, 0.0)))
     kept = min(layouts.COEFFICIENTS[layout.degree], KEPT_COEFFICIENTS)
     shapes = {"means": (3,), "quats": (4,), "scales": (3,), "opacities": (), "sh": (1 + kept, 3)}
     held = {name: np.empty((layout.count, *shape), np.float32) for name, shape in shapes.items()}
@@ -63,7 +66,8 @@ def _splats(layout: Layout, path: Path, system: int, note: Note | None) -> Splat
         some = some if system == RDF else some.moved(rdf_from(system))
         for name, array in held.items():
             array[part] = getattr(some, name)
-    splats = Splats(**held, mode="antialiased" if layout.flags & layouts.ANTIALIASED else "default")
+    origin = origin if system == RDF else rdf_from(system) @ origin
+    splats = Splats(**held, mode="antialiased" if layout.flags & layouts.ANTIALIASED else "default", origin=origin)
     rows = kept_rows(path, {"means": not_finite(splats.means)}, note)
     if note and layout.degree > 3:
         note(f"{path}: its harmonics of degree 4 were cut to degree 3")
@@ -78,17 +82,21 @@ def _parts(count: int) -> Iterator[slice]:
     return (slice(start, min(start + ROWS_AT_ONCE, count)) for start in range(0, count, ROWS_AT_ONCE))
 
 
-def _coordinate_record(layout: Layout, path: Path, note: Note | None) -> int | None:
-    """The number in the record of the coordinate system, None where there is none; others are passed over with a note."""
-    system = None
+def _known_records(layout: Layout, path: Path, note: Note | None) -> dict[int, Any]:
+    """What the records of the coordinate system (a number) and the origin say; others are passed over with a note."""
+    found: dict[int, Any] = {}
     for kind, payload in layout.records:
         if kind == layouts.COORDINATES and len(payload) == 4:
-            system = int.from_bytes(payload, "little")
+            found[kind] = int.from_bytes(payload, "little")
         elif kind == layouts.COORDINATES:
             raise unreadable(path, f"its record of axes takes {len(payload)} bytes instead of 4")
+        elif kind == layouts.ORIGIN_RECORD and len(payload) == layouts.ORIGIN.size:
+            found[kind] = layouts.ORIGIN.unpack(payload)
+            if not np.isfinite(found[kind]).all():
+                raise unreadable(path, "its record of the origin is not finite")
         elif note and kind != layouts.SAFE_ORBIT:
             note(f"{path}: its record of the unknown type {kind:#x} was passed over")
-    return system
+    return found
 
 
 def _decoded(layout: Layout, part: slice) -> Splats:
@@ -151,8 +159,9 @@ def write_spz(
     """Write splats. `sh_bits` 5 keeps 5 bits of harmonics of degree 1 and 4 of the others, for half the size.
 
     "rdf" keeps our axes and says so in a record (version 4; version 3 has no place that readers see); "rub" is the letter
-    of the specification. The positions get as many fractional bits as the scene's bounds allow. `note` is told what the
-    format cannot hold. Raises ValueError where a value cannot be rendered, InputError where the scene is too large.
+    of the specification. An origin is a record of its own. The positions get as many fractional bits as the scene's bounds
+    allow. `note` is told what the format cannot hold. Raises ValueError where a value cannot be rendered, InputError where
+    the scene is too large.
     """
     path = Path(path)
     if version not in (3, 4) or sh_bits not in (8, 5) or axes not in ("rdf", "rub"):
@@ -161,8 +170,8 @@ def write_spz(
     if not len(splats):
         raise InputError(path, "there are no splats to write", "Give a scene with splats")
     flags = layouts.ANTIALIASED if splats.mode == "antialiased" else 0
-    record = ((layouts.COORDINATES, RDF.to_bytes(4, "little")),) if version == 4 and axes == "rdf" else ()
-    layout = Layout(version, len(splats), splats.degree, _fractional_bits(path, splats.means), flags, records=record)
+    records = _records(splats.origin, axes) if version == 4 else ()
+    layout = Layout(version, len(splats), splats.degree, _fractional_bits(path, splats.means), flags, records=records)
     arrays = {name: np.empty((len(splats), width), np.uint8) for name, width in layout.widths.items()}
     for part in _parts(len(splats)):
         moved = splats[part] if axes == "rdf" else splats[part].moved(HALF_TURN)
@@ -172,6 +181,13 @@ def write_spz(
     if note:
         for line in _losses(splats, version, axes):
             note(f"{path}: {line}")
+
+
+def _records(origin: Annotated[np.ndarray, "3"], axes: str) -> tuple[tuple[int, bytes], ...]:
+    records = ((layouts.COORDINATES, RDF.to_bytes(4, "little")),) if axes == "rdf" else ()
+    if not origin.any():
+        return records
+    return (*records, (layouts.ORIGIN_RECORD, layouts.ORIGIN.pack(*(origin if axes == "rdf" else HALF_TURN @ origin))))
 
 
 def _fractional_bits(path: Path, means: Annotated[np.ndarray, "G 3"]) -> int:

@@ -28,6 +28,7 @@ RECORD = struct.Struct("<II")  # type, length
 ANTIALIASED, RECORDS, LEVELS_OF_DETAIL = 0x01, 0x02, 0x80  # flags
 LEGACY_VERSIONS = (1, 2, 3)
 COORDINATES, SAFE_ORBIT = 0xADBE0003, 0xADBE0002  # types of records
+ORIGIN_RECORD, ORIGIN = 0x33440001, struct.Struct("<3d")  # our own: where the positions' frame stands, in the file's axes
 NAMES = ("positions", "alphas", "colors", "scales", "rotations", "harmonics")
 COEFFICIENTS = {0: 0, 1: 3, 2: 8, 3: 15, 4: 24}  # of a degree, each colour's beyond degree 0
 MOST_FRACTIONAL_BITS = 31  # the positions have 23 bits and a sign

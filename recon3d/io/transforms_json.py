@@ -1,8 +1,9 @@
 """transforms.json, as instant-ngp began it and nerfstudio keeps it. Its OpenGL axes live in this file only.
 
 Read: `applied_transform` and `applied_scale` are undone, so that cameras stand in the world that they had before
-nerfstudio turned it. Written: our own world with an identity `applied_transform`, without a turn to z-up, so that every
-file of a run shares one world. Blender's layout of NeRF's data is a folder with one such file for each split.
+nerfstudio turned it. Written: our own world, `applied_transform` being the identity (or the way to a frame about a far
+origin), without a turn to z-up, so that every file of a run shares one world. Blender's layout of NeRF's data is a folder
+with one such file for each split.
 """
 
 from __future__ import annotations
@@ -198,9 +199,11 @@ def write_transforms(
     cameras: Cameras,
     held_out: Sequence[bool] | None = None,
     ply_file_path: str | None = "scene.ply",
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> None:
     """Write pinhole cameras, each frame with its own size and focal lengths. `names` are the pictures' paths as seen
-    from the file's folder ("images/a.jpg"), and so is `ply_file_path`.
+    from the file's folder ("images/a.jpg"), and so is `ply_file_path`. The `origin` that the cameras stand about goes into
+    `applied_transform`, so that readers who undo it have the world.
 
     Held-out frames are marked so, and listed as nerfstudio wants them (its `test_filenames` and `val_filenames`).
     """
@@ -217,7 +220,9 @@ def write_transforms(
             "transform_matrix": (world_from_camera[i] @ OPENCV_FROM_OPENGL).tolist(),
         }  # fmt: skip
         frames.append({**frame, "held_out": True} if hidden[i] else frame)
-    document: dict[str, Any] = {"camera_model": "PINHOLE", "applied_transform": np.eye(4)[:3].tolist()}
+    applied = np.eye(4)[:3]
+    applied[:, 3] -= origin
+    document: dict[str, Any] = {"camera_model": "PINHOLE", "applied_transform": applied.tolist()}
     if ply_file_path is not None:
         document["ply_file_path"] = ply_file_path
     if any(hidden):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from recon3d.io import load
 from recon3d.io.detect import detect
 from recon3d.io.splat_files import format_to_write, read_splats
 from recon3d.pipeline import outputs
-from recon3d.pipeline.export import Coding, write
+from recon3d.pipeline.export import Coding, holds_origin, write
 from recon3d.pipeline.reconstruct import reconstruct as carry_out
 from recon3d.pipeline.request import Request
 from recon3d.progress import Progress
@@ -54,15 +55,16 @@ def load_scene(path: str | Path, max_size: int = 512) -> Scene:
     """A splat file (splats only), or the folder of a run (splats, cameras, points, photos). Raises InputError."""
     path = Path(path)
     if not path.is_dir():
-        return Scene(Gaussians.of(read_splats(path).splats))
+        return Scene.of(read_splats(path).splats)
     found = detect((path,))
     if found.kind != "run":
         raise InputError(path, "it is not the folder of a run", "Give a splat file or a folder that `recon3d run` made")
-    loaded = load.load_views(found, max_size=max_size, repeated=True, progress=Progress())
+    splats = read_splats(path / "scene.ply").splats
+    loaded = load.load_views(found, max_size=max_size, repeated=True, progress=Progress()).about(splats.origin)
     if loaded.points is None:
         raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
     views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")
-    return Scene(Gaussians.of(read_splats(path / "scene.ply").splats), geometry, views)
+    return replace(Scene.of(splats), geometry=geometry, views=views)
 
 
 def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:
@@ -71,14 +73,18 @@ def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> 
 
 
 def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:
-    """A file of the splats by its suffix, or a folder with photos, cameras, splats and renders. Raises InputError."""
+    """A file of the splats by its suffix, or a folder with photos, cameras, splats and renders. Raises InputError, also for
+    a `.splat` of a scene far from zero, which cannot say where that is.
+    """
     path = Path(path)
     refuse_existing(path, overwrite)
     if path.suffix:
         kind = format_to_write(path)
+        if any(scene.origin) and not holds_origin(kind, Coding()):
+            raise InputError(path, "it has no place for the scene's origin", "Write another format, or set the origin to 0")
         make_parents(path)
         with atomic_file(path) as temporary:
-            write(temporary, kind, scene.gaussians.splats(), Coding(), None)
+            write(temporary, kind, scene.splats(), Coding(), None)
         return
     if scene.views is None or scene.geometry is None:
         raise InputError(

@@ -44,7 +44,9 @@ class Edits:
 def edited(
     splats: Splats, cameras: Sequence[KnownCamera], edits: Edits, progress: Progress
 ) -> tuple[Splats, tuple[KnownCamera, ...]]:
-    """The splats that are left, and the cameras of their new world. Raises InputError where none are left."""
+    """The splats that are left, and the cameras of their new world, both about the splats' origin. Raises InputError where
+    none are left.
+    """
     steps: list[tuple[str, Callable[[Splats], np.ndarray]]] = []
     if edits.prune is not None:
         limit = edits.prune
@@ -67,14 +69,16 @@ def edited(
             raise InputError(
                 "export", f"no splat is left once those {what} are left out", "Ask for less to be left out"
             )
-    if told := outliers_told(splats.means):
+    if told := outliers_told(splats.positions):
         progress.note(told)
     if edits.sh_degree is not None and edits.sh_degree < splats.degree:
         splats = splats.with_degree(edits.sh_degree)
     if edits.transform is None and edits.scale == 1.0:
         return splats, tuple(cameras)
     turn, scale, shift = similarity(edits)
-    return splats.moved(turn, scale, shift), tuple(moved_camera(c, turn, scale, shift) for c in cameras)
+    moved = splats.moved(turn, scale, shift)
+    local_shift = scale * turn @ splats.origin + shift - moved.origin
+    return moved, tuple(moved_camera(c, turn, scale, local_shift) for c in cameras)
 
 
 def crop(words: str) -> Callable[[Splats], np.ndarray]:
@@ -85,9 +89,9 @@ def crop(words: str) -> Callable[[Splats], np.ndarray]:
         numbers = np.zeros(0)
     if len(numbers) == 6 and np.isfinite(numbers).all():
         corners = numbers.reshape(2, 3)
-        return lambda s: within_box(s, corners.min(0), corners.max(0))
+        return lambda s: within_box(s, corners.min(0) - s.origin, corners.max(0) - s.origin)
     if len(numbers) == 4 and np.isfinite(numbers).all() and numbers[3] > 0:
-        return lambda s: within_ball(s, numbers[:3], float(numbers[3]))
+        return lambda s: within_ball(s, numbers[:3] - s.origin, float(numbers[3]))
     raise InputError("--crop", f"'{words:.60}' is neither a box nor a ball", "Give X0,Y0,Z0,X1,Y1,Z1 or X,Y,Z,R")
 
 

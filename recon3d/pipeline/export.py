@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from recon3d.atomic import atomic_file, make_parents, refuse_existing
 from recon3d.core.known_camera import KnownCamera
+from recon3d.core.origin import in_words
 from recon3d.core.splats import Splats
 from recon3d.errors import InputError, check_exists
 from recon3d.io.cameras_json import read_cameras
@@ -75,7 +76,7 @@ class Opened:
 
     read: int  # splats in the file
     splats: Splats
-    cameras: tuple[KnownCamera, ...]  # of the folder of a run, in the world of the splats
+    cameras: tuple[KnownCamera, ...]  # of the folder of a run, about the origin of the splats
 
 
 def opened(path: Path, edits: Edits, coding: Coding, progress: Progress) -> Opened:
@@ -83,7 +84,8 @@ def opened(path: Path, edits: Edits, coding: Coding, progress: Progress) -> Open
     file, cameras = coding.read(splat_file(path)), cameras_beside(path)
     for note in file.notes:
         progress.note(note)
-    return Opened(len(file.splats), *edited(file.splats, cameras, edits, progress))
+    local = [camera.moved(-file.splats.origin) for camera in cameras]
+    return Opened(len(file.splats), *edited(file.splats, local, edits, progress))
 
 
 def export(
@@ -117,7 +119,8 @@ def export_points(
         if check:
             read = read_points(temporary)
             moved = float(np.abs(read[0] - points).max())
-            report["check"] = {"moved": moved, "ok": moved == 0 and bool((read[1] == colors).all())}
+            least = np.finfo(np.float32).eps * np.ptp(points, 0).max() if points.dtype == np.float64 else 0.0
+            report["check"] = {"moved": moved, "ok": moved <= least and bool((read[1] == colors).all())}
     return report
 
 
@@ -142,9 +145,19 @@ def written_and_checked(
                 f"{name}: {found['psnr']:.1f} dB against the scene in memory, less than the {found['least']:g} dB that "
                 f"{FORMATS[kind].suffix} keeps of real scenes"
             )
+    if splats.origin.any() and holds_origin(kind, coding):
+        progress.note(f"{name}: its splats stand about the origin {in_words(splats.origin)}, told by {FORMATS[kind].origin}")
+    elif splats.origin.any():
+        off, place = np.linalg.norm(splats.origin), in_words(splats.origin)
+        progress.note(f"{name}: it has no place for the origin {place}: its positions are off by {off:.4g} units")
+        report["off_by"] = float(off)
     if splats.mode not in FORMATS[kind].modes:
         progress.note(f"{name}: {FORMATS[kind].suffix} does not say that the splats are {splats.mode}")
     return report
+
+
+def holds_origin(kind: str, coding: Coding) -> bool:
+    return FORMATS[kind].origin is not None and not (kind == "spz" and coding.spz_version == 3)  # which has no records
 
 
 def write(path: Path, kind: str, splats: Splats, coding: Coding, note: Callable[[str], None] | None) -> Splats:
@@ -174,6 +187,8 @@ def compared(
 
     row = FORMATS[kind]
     back = read_splats(path, coding.spz_axes if kind == "spz" else None).splats
+    if holds_origin(kind, coding):  # what was given, not what both became: a wrong origin shows
+        back = replace(back, means=(back.positions - splats.origin).astype(np.float32))
     fitting = splats.with_degree(min(splats.degree, row.degree))
     at = small_cameras(cameras) if cameras else ring(splats)
     least = LEAST_OF_5_BITS if kind == "spz" and coding.spz_sh_bits == 5 else row.least

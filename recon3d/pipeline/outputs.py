@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ import torch
 from recon3d.core.cameras import Cameras, fitted_size, resize_map
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.lens import undistorted
+from recon3d.core.origin import in_words
 from recon3d.core.scene import Scene
+from recon3d.core.similarity import Similarity
 from recon3d.io.cameras_json import write_cameras
 from recon3d.io.colmap_model import write_model
 from recon3d.io.pictures import write_picture
@@ -28,13 +30,16 @@ RENDER_SIZE = 2000  # longest side in pixels of the pictures in renders/
 
 def write_splats(scene: Scene, path: Path, device: str) -> dict[str, Any]:
     """Write the PLY and check it: read back, rendered, compared with the scene in memory."""
-    write_ply(path, scene.gaussians.splats())
+    write_ply(path, scene.splats())
     assert scene.geometry is not None
-    written = Gaussians.of(read_ply(path))
+    read = read_ply(path)
+    written = Gaussians.of(replace(read, means=(read.positions - scene.origin).astype(np.float32)))
     return {"format": "ply", "psnr": round(difference(scene.gaussians, written, scene.geometry.cameras, device), 2)}
 
 
-def write_folder(scene: Scene, folder: Path, device: str, progress: Progress) -> dict[str, Any]:
+def write_folder(
+    scene: Scene, folder: Path, device: str, progress: Progress, origin: Literal["keep", "local"] = "keep"
+) -> dict[str, Any]:
     """Everything but the report into an existing empty folder; returns the export's part of the report."""
     assert scene.views is not None and scene.geometry is not None
     names = output_names(scene.views.names)
@@ -47,28 +52,38 @@ def write_folder(scene: Scene, folder: Path, device: str, progress: Progress) ->
             write_picture(folder / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
         write_picture(folder / "renders" / PurePosixPath(name).with_suffix(".png"), drawn(scene, cameras, i, device))
         progress.advance(i + 1, len(names), "pictures")
-    write_cameras_files(scene, cameras, names, folder)
+    if any(scene.origin) and origin == "local":
+        progress.note(f"sparse/0 cannot say that it stands about {in_words(np.array(scene.origin))}; the other files do")
+    write_cameras_files(scene, cameras, names, folder, origin)
     return checked
 
 
-def write_cameras_files(scene: Scene, cameras: Cameras, names: tuple[str, ...], folder: Path) -> None:
-    """sparse/0, transforms.json and cameras.json for the pictures in images/."""
-    views, geometry = scene.views, scene.geometry
+def write_cameras_files(
+    scene: Scene, cameras: Cameras, names: tuple[str, ...], folder: Path, origin: Literal["keep", "local"]
+) -> None:
+    """sparse/0, transforms.json and cameras.json for the pictures in images/, in the world or about the scene's origin."""
+    views, geometry, about = scene.views, scene.geometry, scene.origin
     assert views is not None and geometry is not None and geometry.tracks is not None
+    points, splats = geometry.points, "scene.ply"
+    if any(about) and origin == "keep":
+        shift = Similarity.of(translation=torch.tensor(about))
+        cameras, points, about = cameras.transformed(shift), shift.apply(points), (0.0, 0.0, 0.0)
+        splats = None  # whoever follows the link would see the splats elsewhere
     held_out = views.held_out.tolist()
     (folder / "sparse" / "0").mkdir(parents=True)
     lenses = tuple(undistorted(lens) for lens in views.lenses if lens is not None)
     tracks = geometry.tracks
     write_model(
         folder / "sparse" / "0", names, lenses, cameras.camera_index.numpy(), cameras.camera_from_world.numpy(),
-        geometry.points.numpy(), geometry.colors.numpy(), geometry.errors.numpy(), tracks.view.numpy(),
+        points.numpy(), geometry.colors.numpy(), geometry.errors.numpy(), tracks.view.numpy(),
         tracks.point.numpy(), tracks.xy.numpy(),
     )  # fmt: skip
-    write_transforms(folder / "transforms.json", [f"images/{name}" for name in names], cameras, held_out, "scene.ply")
+    pictures = [f"images/{name}" for name in names]
+    write_transforms(folder / "transforms.json", pictures, cameras, held_out, splats, about)
     originals = [lens for lens in views.lenses if lens is not None]
     write_cameras(
         folder / "cameras.json", names, cameras, lenses=originals, held_out=held_out, unit=geometry.scale,
-        source=geometry.source, original_names=views.names,
+        source=geometry.source, original_names=views.names, origin=about,
     )  # fmt: skip
 
 

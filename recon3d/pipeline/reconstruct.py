@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
+from recon3d.core.origin import in_words
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
 from recon3d.errors import InputError
@@ -34,7 +36,7 @@ from recon3d.reconstruction.heads.ilrm import normalisation
 from recon3d.reconstruction.heads.optimisation import STEPS, optimised
 from recon3d.reconstruction.pruning import brought_near, unmasked
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
-from recon3d.reconstruction.world_frame import upright
+from recon3d.reconstruction.world_frame import origin_of, upright
 from recon3d.rendering.render import BACKENDS, usable_backend
 
 PUBLISHED_OPTIMISATION = ("ilrm-dl3dv-16v", "ilrm-dl3dv-32v")  # rows of SPLATS whose authors optimise after prediction
@@ -60,6 +62,7 @@ class World:
 
     frame: str
     unit: str
+    origin: tuple[float, float, float] | None = None  # of the frame of the splats in the given world, where it is not its zero
 
 
 def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFolder | None = None) -> Outcome:
@@ -68,14 +71,28 @@ def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFo
     chosen = plan(request, on_a_gpu=BACKENDS[backend].device == "cuda")
     with progress.stage("photos"):
         loaded = loaded_views(request, chosen, found, progress)
+        origin = origin_of(loaded.views)
+        if any(origin):
+            loaded = loaded.about(np.array(origin))
+            progress.note(far_away(origin, request))
     asked = Asked(request, chosen, loaded, str(found.root), work, progress)
     scene, stages = run(loaded.views, method_of(asked, backend), progress)
+    scene = replace(scene, origin=origin)
     holdout = None
     with progress.stage("measuring"):
         if scene.views is not None and scene.views.held_out.any():
             holdout = measure(scene, request.device)
     repeatable = stages.geometry.repeatable and chosen.budget.seconds is None and backend == "cpu"
-    return Outcome(scene, loaded, stages, backend, world_of(asked), repeatable, holdout)
+    world = replace(world_of(asked), origin=origin if any(origin) else None)
+    return Outcome(scene, loaded, stages, backend, world, repeatable, holdout)
+
+
+def far_away(origin: tuple[float, float, float], request: Request) -> str:
+    """What a user should know whose cameras stand far from zero."""
+    step = float(np.spacing(np.float32(max(map(abs, origin)))))
+    given = "files of cameras keep the given world" if request.origin == "keep" else "all files stand about it"
+    where = f"the given cameras are far from zero, where splats would be off by {step:.2g} units"
+    return f"{where}: the scene is made about the origin {in_words(np.array(origin))}; {given} (--origin)"
 
 
 def world_of(asked: Asked) -> World:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from recon3d.atomic import atomic_file, atomic_folder, make_parents, refuse_exis
 from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.lens import undistorted
+from recon3d.core.splats import Splats
 from recon3d.errors import InputError
 from recon3d.io.film import write_film
 from recon3d.io.given_cameras import read_given
@@ -37,22 +39,22 @@ def scene_files(scene: Path, cameras: Path | None) -> tuple[Path, Path]:
     return splats, cameras
 
 
-def gaussians_of(path: Path, progress: Progress) -> Gaussians:
+def splats_of(path: Path, progress: Progress) -> Splats:
     """The splats of a file; what was mended in it is noted."""
     file = read_splats(path)
     for note in file.notes:
         progress.note(note)
-    return Gaussians.of(file.splats)
+    return file.splats
 
 
-def cameras_of_file(path: Path) -> tuple[tuple[str, ...], Cameras]:
-    """Names and pinhole cameras, at full size, of a cameras.json, a transforms.json or a COLMAP model.
+def cameras_of_file(path: Path, origin: Annotated[np.ndarray, "3"]) -> tuple[tuple[str, ...], Cameras]:
+    """Names and pinhole cameras, at full size and about `origin`, of any file of cameras.
 
     A lens that bends is replaced by the pinhole of its undistorted photo.
     """
     known = [
         (camera.name, camera.camera_from_world, undistorted(camera.lens))
-        for camera in read_given(path)
+        for camera in (one.moved(-origin) for one in read_given(path))
         if camera.camera_from_world is not None and camera.lens is not None
     ]
     if not known:
@@ -81,8 +83,9 @@ def render_pictures(
     """One PNG for each camera into the folder `out`, which appears whole; returns how many."""
     splats, path = scene_files(scene, cameras)
     refuse_existing(out, overwrite)
-    names, at = cameras_of_file(path)
-    gaussians = gaussians_of(splats, progress)
+    held = splats_of(splats, progress)
+    names, at = cameras_of_file(path, held.origin)
+    gaussians = Gaussians.of(held)
     make_parents(out)
     with progress.stage("rendering"), atomic_folder(out, overwrite) as folder:
         for name, pixels in zip(output_names(names), pictures(gaussians, at, device, progress), strict=True):
@@ -98,10 +101,11 @@ def render_film(
     refuse_existing(out, overwrite)
     if out.suffix.lower() != ".mp4":
         raise InputError("--fly-through", f"'{out.name}' is no name of an MP4", "Give a name ending in .mp4")
-    names, at = cameras_of_file(path)
+    held = splats_of(splats, progress)
+    names, at = cameras_of_file(path, held.origin)
     if len(names) < 2:
         raise InputError(path, "a flight needs two cameras or more", "Give a file with more cameras")
-    gaussians = gaussians_of(splats, progress)
+    gaussians = Gaussians.of(held)
     make_parents(out)
     flight = fly_through(at, max(2, round(seconds * FPS)), FILM_SIZE)
     with progress.stage("rendering"), atomic_file(out) as temporary:

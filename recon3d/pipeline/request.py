@@ -38,7 +38,8 @@ class Request:
     commercial_only: bool = False
     """Refuse weights that are not for commercial use."""
     cameras: Path | None = None
-    """Known cameras, matched by name: a cameras.json, a transforms.json or a COLMAP model. Followed, never changed."""
+    """Known cameras, matched by name: a cameras.json, a transforms.json, a COLMAP model, an OpenSfM reconstruction.json, or
+    what Metashape (XML) or RealityScan (CSV) exports. Followed, never changed."""
     quality: Literal["preview", "standard", "high"] = "standard"
     """Sets --max-size, --refine and --max-gaussians where they are not given (384 px, 300 steps, 20 000; 512 px, 1000
     steps, 100 000; 768 px, 4000 steps, 200 000; more Gaussians on CUDA), and how many features COLMAP matches."""
@@ -59,6 +60,9 @@ class Request:
     """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance."""
     orientation: Literal["up", "none"] = "up"
     """Turn estimated cameras upright and centre them (up is -y), or leave the world as it was found."""
+    origin: Literal["keep", "local"] = "keep"
+    """Of known cameras far from zero (UTM), about which the scene is made: keep writes files of cameras in the given world
+    (splats stand about an origin that their file tells), local writes every file about that origin."""
     max_images: int = 200
     """Take at most so many photos or frames, evenly spread."""
     fps: float | None = None

@@ -102,7 +102,7 @@ def written(
         if output.is_file:
             export = write_splats(outcome.scene, made / output.path.name, request.device)
         else:
-            export = write_folder(outcome.scene, made, request.device, progress)
+            export = write_folder(outcome.scene, made, request.device, progress, request.origin)
     left_out = [{"name": name, "reason": reason} for name, reason in outcome.loaded.left_out]
     left_out += [{"name": n, "reason": "no camera was found for it"} for n in outcome.stages.geometry.unregistered]
     assert outcome.scene.views is not None
@@ -134,7 +134,7 @@ def parts_of(outcome: Outcome) -> dict[str, Any]:
         "geometry": told(stages.geometry),
         "splats": shown | told(stages.splats),
         "refinement": told(stages.refinement),
-        "world": asdict(outcome.world),
+        "world": {key: value for key, value in asdict(outcome.world).items() if value is not None},
         "repeatable": outcome.repeatable,
     }
     if any(weights is not None and weights.random for weights in (stages.geometry.weights, stages.splats.weights)):

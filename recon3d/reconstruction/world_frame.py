@@ -1,11 +1,13 @@
-"""Which way is up: the frame that a scene with estimated cameras is put into."""
+"""The frame that a scene is put into: upright where its cameras are estimated, about a near origin where given ones are far."""
 
 from __future__ import annotations
 
 import torch
 
 from recon3d.core.geometry import Geometry
+from recon3d.core.origin import local_origin
 from recon3d.core.similarity import Similarity
+from recon3d.core.views import Views
 
 AGREE = 0.2  # length of the mean of unit vectors below which they point nowhere in common
 
@@ -24,6 +26,16 @@ def upright(geometry: Geometry) -> Similarity:
         return Similarity.of(translation=-center.double())
     rotation = least_turn(up / up.norm(), torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64))
     return Similarity.of(rotation=rotation, translation=-rotation @ center.double())
+
+
+def origin_of(views: Views) -> tuple[float, float, float]:
+    """Where the scene of given cameras is made, in their world; (0, 0, 0) where they are near zero or none is given."""
+    if views.known_camera_from_world is None:
+        return 0.0, 0.0, 0.0
+    poses = views.known_camera_from_world[views.pose_known]
+    centers = -(poses[:, :3, :3].transpose(1, 2) @ poses[:, :3, 3:])[:, :, 0]
+    x, y, z = local_origin(centers.numpy()).tolist()
+    return x, y, z
 
 
 def least_turn(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

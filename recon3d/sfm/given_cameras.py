@@ -12,6 +12,7 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.progress import Progress
 from recon3d.sfm.acceptance import MIN_POINTS, agreement, unbelieved_views
+from recon3d.sfm.camera_axes import AXES, Mistake, mirrored, mistakes, without
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back, view_matches
 from recon3d.sfm.matching import read_keypoints, read_matches
@@ -20,19 +21,12 @@ from recon3d.sfm.settings import RELAXED
 
 DISAGREES = 3.0  # pixels of the feature picture: median epipolar error above which it is said (published poses: under 1)
 MEASURED_ON = 20_000  # matches, evenly spread
+SEARCHED_ON, PAIRS = 600, 6  # of them, and of the pairs of views that they join, for each of 96 mistakes
+ALIKE = 0.03  # shares of agreeing matches that do not tell two mistakes apart
 MISTAKEN = 0.5  # share of the matches that agree (acceptance.agreement) below which a mistake is looked for
+UNEXPLAINED = "no turned, mirrored or inverse camera axes explain it (how the world's axes are turned does not matter)"
 HOPELESS = 0.15  # below this share there is nothing to triangulate; cameras of other photos reached 0.13
 FOCALS = tuple(np.geomspace(0.35, 3.0, 44).tolist())  # of the longest side, tried where only the pose is given
-
-_flip = np.diag([1.0, -1.0, -1.0, 1.0])
-# Mistakes that are made with cameras, and what undoes each.
-MISTAKES = {
-    "the matrices are inverse: they map cameras into the world": np.linalg.inv,
-    "the y and z axes of the cameras are flipped (OpenGL's)": lambda given: _flip @ given,
-    "the matrices are inverse, and their y and z axes flipped (OpenGL's camera-to-world)": lambda given: (
-        _flip @ np.linalg.inv(given)
-    ),
-}
 
 
 def register_to_given(
@@ -134,15 +128,33 @@ def disagreement_of(matches: ViewMatches, cameras: tuple[Camera, ...], poses: Po
 def explanation_of(
     matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses, agreeing: float
 ) -> tuple[str, float] | None:
-    """The mistake without which most matches agree, at least twice as many as now, and the median error then."""
-    found = []
-    for mistake, undo in MISTAKES.items():
-        mended = {view: undo(pose) for view, pose in poses.items()}
-        refocused = with_best_focal(cameras, matches, mended)
-        share = share_that_agrees(matches, refocused, mended)
-        if share > max(MISTAKEN, 2 * agreeing):
-            found.append((share, mistake, float(np.median(epipolar_errors(matches, refocused, mended)[0]))))
-    return max(found)[1:] if found else None
+    """The mistake without which most matches agree, at least twice as many as now, and the median error then.
+
+    Of mistakes that explain as many matches the first of `mistakes` is named: it is the one made most often.
+    """
+    few, tried = of_few_pairs(matches, poses), []
+    for axes in AXES:
+        for inverted in (False, True):
+            turned = {view: without(Mistake(axes, inverted), pose) for view, pose in poses.items()}
+            refocused = with_best_focal(cameras, few, turned)  # a mirror leaves epipolar lines where they are
+            for mistake in (Mistake(axes, inverted), Mistake(mirrored(axes), inverted)):
+                mended = {view: without(mistake, pose) for view, pose in poses.items()}
+                tried.append((mistake, refocused, mended, share_that_agrees(few, refocused, mended)))
+    best = max(share for *_, share in tried)
+    order = mistakes()
+    mistake, refocused, mended, _ = min(
+        (one for one in tried if one[-1] > best - ALIKE), key=lambda one: order.index(one[0])
+    )
+    if mistake == order[0] or share_that_agrees(matches, refocused, mended) <= max(MISTAKEN, 2 * agreeing):
+        return None
+    return mistake.words, float(np.median(epipolar_errors(matches, refocused, mended)[0]))
+
+
+def of_few_pairs(matches: ViewMatches, poses: Poses) -> ViewMatches:
+    """Matches of PAIRS pairs of posed views, evenly spread: a search over all pairs of a long capture takes minutes."""
+    rows = [rows for i, j, rows in matches.by_pair() if i in poses and j in poses]
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), PAIRS)).astype(int)
+    return matches[np.concatenate([rows[i] for i in chosen])].thinned(SEARCHED_ON)
 
 
 def share_that_agrees(matches: ViewMatches, cameras: tuple[Camera, ...], poses: Poses) -> float:
@@ -173,7 +185,7 @@ def in_words(disagreement: dict[str, Any]) -> str:
     """One line for the user."""
     line = f"the given cameras are {disagreement['median_pixels']:.1f} pixels (median) from what the photos show"
     if disagreement["explanation"] is None:
-        return line + "; neither inverse matrices nor flipped axes explain it"
+        return f"{line}; {UNEXPLAINED}"
     return f"{line}; {disagreement['explanation']} would leave {disagreement['explained_median_pixels']:.1f}"
 
 

@@ -45,6 +45,7 @@ def open_scene(path: Path, axes: str | None = None) -> tuple[SceneData, tuple[st
     """The scene at a path, a splat file or the folder of a run, and what was mended in its file. Raises InputError."""
     source, cameras = splat_file(path), cameras_beside(path)
     file = read_splats(source, axes)
+    cameras = [camera.moved(-file.splats.origin) for camera in cameras]
     photos = [photo_in(path / "images", camera.name) for camera in cameras]
     report = read_report(path / "report.json") if path.is_dir() else None
     data = scene_data(path.resolve().stem, file.splats, cameras, photos, report, shown=passed(source, file))

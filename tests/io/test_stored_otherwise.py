@@ -122,6 +122,22 @@ def test_a_few_bad_rows_are_left_out_with_their_count_and_many_refuse_the_file(t
         read_ply(written(tmp_path / "a.ply", columns))
 
 
+def test_bad_rows_of_a_far_ply_in_double_precision_change_neither_its_origin_nor_what_is_mended(tmp_path):
+    """Beside the positions of UTM in float32, scales stored without the logarithm would not be recognised."""
+    meant, notes = scene(), []
+    columns = columns_of(meant) | plain_scales(meant)
+    utm = dict(zip("xyz", (500000.123456, 0.0, 4650000.654321), strict=True))
+    columns |= {name: columns[name].astype(float) + x for name, x in utm.items()}
+    columns["x"][3], columns["y"][4], columns["z"][5] = np.nan, np.inf, 1e300
+    found = read_ply(written(tmp_path / "a.ply", columns), notes.append)
+    kept = meant[np.r_[0:3, 6:400]]
+    assert np.abs(found.positions - kept.positions - list(utm.values())).max() < 1e-6
+    np.testing.assert_allclose(found.scales, kept.scales, rtol=1e-6)
+    assert [n.split(": ", 1)[1][:30] for n in notes] == [
+        "scales are stored without the ", "3 of its 400 splats cannot be ", "its positions in double precis"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "count", "scale", "opacity"),
     [

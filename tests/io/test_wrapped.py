@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,19 @@ def test_a_version_that_is_not_read_is_named_beside_those_that_are(tmp_path):
             other.writestr(name, archive.read(name).replace(b'"version":2', b'"version":3'))
     with pytest.raises(InputError, match="states the version 3, and 1 and 2 are read"):
         read_splats(tmp_path / "b.sog")
+
+
+@pytest.mark.parametrize("node", [{}, {"translation": [1, 2, 3]}, {"scale": [1, 2, 3]}])
+def test_a_glb_of_an_spz_keeps_the_origin_that_the_spz_tells(tmp_path, node):
+    far = replace(scene(), origin=np.array([500000.25, 0, 4650000.5]))
+    write_spz(tmp_path / "a.spz", far, axes="rub")
+    spz_glb(tmp_path / "a.glb", (tmp_path / "a.spz").read_bytes())
+    content, numbers = parts_of(tmp_path / "a.glb")
+    content["nodes"][0] |= node
+    write_parts(tmp_path / "a.glb", content, numbers)
+    axes = np.array([1, -1, -1])  # of a file that is y up
+    meant = far.positions * axes * node.get("scale", 1) + node.get("translation", 0)
+    assert np.abs(read_glb(tmp_path / "a.glb")[0].positions * axes - meant).max() < 1e-5
 
 
 def test_a_glb_of_an_spz_is_the_spz_in_the_axes_of_gltf(tmp_path):

@@ -17,12 +17,18 @@ import pytest
 import torch
 from PIL import Image
 
+from recon3d import load_scene
 from recon3d.cli.main import outcome
 from recon3d.io.cameras_json import read_cameras
+from recon3d.io.colmap_model import read_model, write_model
+from recon3d.io.detect import detect
+from recon3d.io.load import load_views
+from recon3d.io.ply import read_ply
 from recon3d.io.transforms_json import read_transforms
 from recon3d.metrics.poses import pair_errors
 
 SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
+UTM = np.array([500000.0, 100.0, 4650000.0])
 QUICK = ["--max-size", "128", "--refine", "15", "--seed", "3"]
 
 
@@ -210,3 +216,46 @@ def test_ctrl_c_before_refinement_leaves_no_output(tmp_path):
         lines = [line for line in said.splitlines() if not line.startswith("recon3d:   ")]
         assert len(lines) == 1 and "nothing was written" in lines[0] and "--resume" in lines[0]
     assert not (tmp_path / "scene.ply").exists()
+
+
+@pytest.fixture(scope="module")
+def far(folder, tmp_path_factory) -> Path:
+    """The finished run, moved to UTM by its COLMAP model: cameras and points that need no matching."""
+    place = tmp_path_factory.mktemp("far")
+    shutil.copytree(folder / "images", place / "images")
+    (place / "sparse" / "0").mkdir(parents=True)
+    model = read_model(folder / "sparse" / "0").moved(UTM)
+    poses_far = np.stack([camera.camera_from_world for camera in model.cameras])
+    lenses = [camera.lens for camera in model.cameras]
+    write_model(
+        place / "sparse" / "0", [c.name for c in model.cameras], lenses, np.zeros(len(lenses)), poses_far, model.points,
+        model.colors, model.errors, model.track_view, model.track_point, model.track_xy,
+    )  # fmt: skip
+    return place
+
+
+@pytest.mark.parametrize("origin", ["keep", "local"])
+def test_a_scene_far_from_zero_is_made_about_an_origin_that_its_files_tell(far, tmp_path, origin):
+    out = tmp_path / "out"
+    run(far, "--out", out, "--max-size", "64", "--refine", "0", "--origin", origin)
+    report = json.loads((out / "report.json").read_text())
+    jsonschema.validate(report, json.loads((SAMPLE.parents[1] / "docs" / "report.schema.json").read_text()))
+    at = np.array(report["world"]["origin"])
+    assert np.abs(at - UTM).max() < 100
+    given = {c.name: c.camera_from_world for c in read_model(far / "sparse" / "0").cameras}
+    for found in (read_cameras(out / "cameras.json"), read_transforms(out / "transforms.json")):
+        off = [np.abs(c.camera_from_world - given[c.name.removeprefix("images/")]).max() for c in found]
+        assert max(off) < 1e-8
+    raw = json.loads((out / "cameras.json").read_text())
+    model = read_model(out / "sparse" / "0")
+    shift = at if origin == "local" else np.zeros(3)
+    assert raw.get("origin", [0, 0, 0]) == shift.tolist()
+    assert max(np.abs(c.moved(shift).camera_from_world - given[c.name]).max() for c in model.cameras) < 1e-8
+    splats = read_ply(out / "scene.ply")
+    assert splats.origin.tolist() == at.tolist() and np.abs(splats.means).max() < 1e4
+    scene = load_scene(out)
+    assert scene.origin == tuple(at.tolist())
+    again = load_views(detect([out]), max_size=64).views.known_camera_from_world.numpy()
+    assert np.abs(again - np.stack([given[name] for name in sorted(given)])).max() < 1e-8
+    shown = scene.geometry.cameras.shows(scene.gaussians.means[scene.gaussians.opacities > 0.1])
+    assert float(shown.any(0).double().mean()) > 0.5  # the others are the backdrop

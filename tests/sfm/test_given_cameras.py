@@ -9,6 +9,7 @@ from recon3d.core.synthetic import synthetic_geometry
 from recon3d.errors import InputError
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
+from recon3d.sfm.camera_axes import matrix, mistakes, without
 from recon3d.sfm.features import cameras_of
 from recon3d.sfm.given_cameras import epipolar_errors, given_poses, register_to_given
 from recon3d.sfm.held_back import view_matches
@@ -16,6 +17,9 @@ from recon3d.sfm.matching import read_keypoints, read_matches
 from tests.sfm.synthetic_matches import SCENE, synthetic_scene
 
 FLIP = np.diag([1.0, -1, -1, 1])
+HALF_TURN_Y = np.diag([-1.0, 1, -1, 1])
+UNITY = np.diag([1.0, -1, 1, 1])  # y up, and so left-handed, of cameras and world
+FORWARD_LEFT_UP = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])  # a robot's, of OpenCV's axes
 
 
 def given(change=lambda poses: poses, unknown: tuple[int, ...] = ()) -> np.ndarray:
@@ -62,18 +66,44 @@ def test_an_unknown_lens_is_found_from_given_poses(tmp_path):
     assert not disagreement["disagrees"]
 
 
-@pytest.mark.parametrize("lens_known", [True, False])
 @pytest.mark.parametrize(
     ("mistake", "words"),
     [
         (np.linalg.inv, "the matrices are inverse: they map cameras into the world"),
-        (lambda p: FLIP @ p, r"the y and z axes of the cameras are flipped \(OpenGL's\)"),
-        (lambda p: np.linalg.inv(FLIP @ p), "the matrices are inverse, and their y and z axes flipped"),
+        (lambda p: FLIP @ p, "the y and z axes of the cameras are flipped: half a turn about x, as between OpenGL and OpenCV"),
+        (lambda p: np.linalg.inv(FLIP @ p), "the matrices are inverse: .*; and the y and z axes of the cameras are flipped"),
+        (lambda p: HALF_TURN_Y @ p, "the cameras look the other way: half a turn about their y axis"),
+        (lambda p: FORWARD_LEFT_UP @ p, "what should be right, down and forward is forward, left and up in the photos"),
+        (lambda p: UNITY @ p @ UNITY, r"the cameras are mirrored, as where .* left-handed .* is right, up and forward"),
     ],
 )
-def test_a_usual_mistake_in_given_cameras_is_named(tmp_path, mistake, words, lens_known):
+def test_a_usual_mistake_in_given_cameras_is_named(tmp_path, mistake, words):
     with pytest.raises(InputError, match=rf"^cameras\.json: only \d+% of the matches can be .*{words}.* would leave 0\.\d"):
-        registered(tmp_path, given(mistake), lens_known=lens_known)
+        registered(tmp_path, given(mistake))
+
+
+def test_a_mistake_is_named_where_the_lens_is_unknown_too(tmp_path):
+    with pytest.raises(InputError, match="the cameras look the other way: half a turn about their y axis would leave 0"):
+        registered(tmp_path, given(lambda poses: HALF_TURN_Y @ poses), lens_known=False)
+
+
+def test_a_turned_world_is_no_mistake(tmp_path):
+    """Matches agree with relative poses, which do not know how the world's axes are turned."""
+    turn = np.eye(4)
+    turn[:3, :3] = rotation_from_vector(torch.tensor([0.3, -2.0, 1.1], dtype=torch.float64)).numpy()
+    _, disagreement, *_ = registered(tmp_path, given(lambda poses: poses @ turn))
+    assert not disagreement["disagrees"] and disagreement["agreeing"] > 0.99
+
+
+def test_each_mistake_is_undone_by_its_own_axes():
+    poses = given()[0]
+    assert len(set(mistakes())) == 96 and mistakes()[0].words == ""
+    for mistake in mistakes():
+        made = np.eye(4)
+        made[:3, :3] = np.linalg.inv(matrix(mistake.axes))
+        made = made @ poses
+        assert np.allclose(without(mistake, np.linalg.inv(made) if mistake.inverted else made), poses)
+        assert ("mirrored" in mistake.words) == (np.linalg.det(matrix(mistake.axes)) < 0)
 
 
 def test_cameras_of_other_photos_are_refused_without_an_explanation(tmp_path):
@@ -84,7 +114,7 @@ def test_cameras_of_other_photos_are_refused_without_an_explanation(tmp_path):
         poses[:, :3] = turns @ poses[:, :3]
         return poses
 
-    with pytest.raises(InputError, match=r"neither inverse matrices nor flipped axes explain it\. Check that they belong"):
+    with pytest.raises(InputError, match=r"how the world's axes are turned does not matter\)\. Check that they belong"):
         registered(tmp_path, given(others))
 
 
@@ -99,7 +129,7 @@ def test_slightly_wrong_cameras_are_followed_and_the_note_says_how_far_they_are(
     assert disagreement["disagrees"] and disagreement["explanation"] is None
     assert progress.notes == [
         f"the given cameras are {disagreement['median_pixels']:.1f} pixels (median) from what the photos show; "
-        "neither inverse matrices nor flipped axes explain it"
+        "no turned, mirrored or inverse camera axes explain it (how the world's axes are turned does not matter)"
     ]
 
 
