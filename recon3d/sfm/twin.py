@@ -86,8 +86,8 @@ def is_reversed(model: Model, other: Model) -> bool:
     signs = []
     for i in range(len(model.views)):
         seen = model.point[model.view == i]
-        depths = [m.points[seen] @ m.camera_from_world[i, 2, :3] for m in (model, other)]
-        signs.append(np.corrcoef(*depths)[0, 1] if len(seen) > 1 else 0.0)
+        here, there = (m.points[seen] @ m.camera_from_world[i, 2, :3] for m in (model, other))
+        signs.append(float(((here - here.mean()) * (there - there.mean())).sum()) if len(seen) else 0.0)
     return bool(np.median(signs) < 0)
 
 
