@@ -12,13 +12,13 @@ from recon3d.sfm.adjustment import adjusted, distances
 from recon3d.sfm.features import Camera
 from recon3d.sfm.models import Model
 
-VIEWS_UP_TO = 12  # of a model, as many as the settings for few views take: the twin costs 1 second of four views, 2 of twelve
-# Standard deviations by which one must fit better. Synthetic views of 3 and 6 times the longest side, two seeds: right models of
-# views within 10 to 20 degrees lead by 4.9 or more, those whose focal length came out as a third of the truth by 3.2. The
+VIEWS_UP_TO = 12  # of a model, as many as the settings for few views take: the twin costs a second or two
+# Standard deviations by which one must fit better. Synthetic views of 3 and 6 times the longest side, two seeds: right models
+# of views within 10 to 20 degrees lead by 4.9 or more, those whose focal length came out as a third of the truth by 3.2. The
 # reversed models that were believed of flower's 3 and 4 photos trail by 12 to 15, and the twins are within 0.5 degrees.
 CLEARLY = 4.0
-# Of the longest side, beside the model's own. With 0.8 and 1.8 alone, and half of the points, flower's reversed model of 4 photos,
-# at 3.8 where 0.8 is right, found no twin that fits.
+# Of the longest side, beside the model's own. With 0.8 and 1.8 alone, and half of the points, flower's reversed model of 4
+# photos, at 3.8 where 0.8 is right, found no twin that fits.
 STARTS = (0.8, 1.2, 1.8)
 POINTS = 1000  # that are compared
 
