@@ -37,6 +37,11 @@ def focal_deviations(
 def _of_group(model: Model, camera: Annotated[np.ndarray, "R"], distortion: bool) -> Annotated[np.ndarray, "C"]:
     by_pose, by_lens, by_point, off = _derivatives(model, distortion)
     poses, lenses, points = 6 * len(model.views), by_lens.shape[2] * (int(camera.max()) + 1), 3 * len(model.points)
+    # Every view has its own noise, so that one that is wrong makes no other uncertain.
+    redundancy = max(off.size - points - poses - lenses, 1) / off.size
+    mean = np.bincount(model.view, (off**2).sum(1)) / np.maximum(2 * np.bincount(model.view), 1)
+    weight = 1 / np.maximum(np.sqrt(mean / redundancy), LEAST_NOISE)[model.view, None, None]
+    by_pose, by_lens, by_point = weight * by_pose, weight * by_lens, weight * by_point
     J = hstack([_sparse(by_pose, model.view, poses), _sparse(by_lens, camera[model.view], lenses)]).tocsr()
     of_point = np.zeros((len(model.points), 3, 3))
     np.add.at(of_point, model.point, np.einsum("mki,mkj->mij", by_point, by_point))
@@ -45,8 +50,6 @@ def _of_group(model: Model, camera: Annotated[np.ndarray, "R"], distortion: bool
     blocks = np.arange(len(of_point) + 1)
     coupling = J.T @ P
     reduced = (J.T @ J - coupling @ bsr_matrix((np.linalg.inv(of_point), blocks[:-1], blocks)) @ coupling.T).toarray()
-    freedom = max(off.size - points - len(reduced), 1)
-    reduced /= max(float((off**2).sum()) / freedom, LEAST_NOISE**2)
     focal = poses + by_lens.shape[2] * np.arange(int(camera.max()) + 1)
     reduced[focal, focal] += UNDETERMINED**-2
     # Unknowns of unlike units are brought to like size. No focal length takes part in what the whole is free to do, so that

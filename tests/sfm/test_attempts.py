@@ -10,13 +10,16 @@ from scipy.spatial.transform import Rotation
 from recon3d.core.synthetic import Synthetic
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
-from recon3d.sfm.acceptance import focal_of
+from recon3d.sfm.acceptance import agreement, focal_of
 from recon3d.sfm.attempts import Guess, attempt, attempt_from
 from recon3d.sfm.features import cameras_of, image_id
+from recon3d.sfm.held_back import view_matches
+from recon3d.sfm.matching import read_keypoints, read_matches
 from recon3d.sfm.models import poses_of, starting_at
 from recon3d.sfm.pycolmap import colmap
 from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, GLOBAL, RELAXED
 from tests.sfm.synthetic_matches import SCENE, Capture, captured_scene, synthetic_scene
+from tests.sfm.true_models import true_model
 
 
 @pytest.mark.parametrize("settings", [DEFAULT, RELAXED, GLOBAL])
@@ -141,16 +144,19 @@ def test_cameras_that_the_matches_do_not_tell_are_not_believed(tmp_path):
     assert found.measured is not None and found.measured.agreement > 0.9
 
 
-@pytest.mark.parametrize("seed", [0])
-def test_ten_cameras_from_wide_to_telephoto_are_all_believed(tmp_path, seed):
-    """A fifth of the observations is put anywhere: more than a third of the matches, of which COLMAP's verification leaves
-    less than one in a hundred."""
-    focals = np.random.default_rng(seed).permutation(np.geomspace(0.7, 6.0, 10)).tolist()
-    database, views, truth = captured_scene(tmp_path, Capture(focals, outliers=0.2, seed=seed))
+def test_ten_cameras_from_wide_to_telephoto_are_all_believed(tmp_path):
+    """A fifth of the observations is put anywhere, which makes a third of the matches wrong: COLMAP's verification leaves less
+    than one in a hundred of them among the right ones."""
+    focals = np.random.default_rng(0).permutation(np.geomspace(0.7, 6.0, 10)).tolist()
+    database, views, truth = captured_scene(tmp_path, Capture(focals, points=200, outliers=0.2))
+    pairs, keypoints = read_matches(database), read_keypoints(database, 10)
+    raw = view_matches([replace(pair, verified=pair.raw) for pair in pairs], keypoints)
+    right = [agreement(true_model(truth), matches)[0].mean() for matches in (raw, view_matches(pairs, keypoints))]
+    assert right[0] < 0.7 and right[1] > 0.99
     found = attempt(database, views, DEFAULT, 1, 0, Progress())
     assert found.refused is None and found.model is not None and found.model.views == tuple(range(10))
     assert found.measured is not None and found.measured.left_out == () and found.measured.agreement > 0.98
-    assert np.bincount(found.model.view).min() > 100
+    assert np.bincount(found.model.view).min() > 80
     errors = pair_errors(torch.from_numpy(found.model.camera_from_world), truth.cameras.camera_from_world)
     assert float(errors.rotation.max()) < 1.0
     assert [focal_of(lens) for lens in found.model.lenses] == pytest.approx(focals, rel=0.1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from recon3d.sfm.acceptance import MAX_FOCAL_DEVIATION
 from recon3d.sfm.focal_deviation import UNDETERMINED, focal_deviations
@@ -30,16 +31,14 @@ def test_a_plane_seen_from_the_front_determines_no_focal_length():
 
 
 def test_a_deviation_is_that_of_the_dense_normal_equations():
-    """The same by differences of projections in all unknowns at once, and by a pseudo-inverse in place of a reduced system; the weak
-    prior of one focal length acts on the others, which is left out here."""
+    """The same by differences of projections in all unknowns at once, and by a pseudo-inverse in place of a reduced system.
+    The weak prior of one focal length acts on the others, which is left out here."""
     model = true_model(captured(Capture((0.8, 1.5, 3.0), arc=40.0, points=25)))
     found = focal_deviations(model, np.arange(3), distortion=True)
     assert found == pytest.approx((dense_deviations(model) ** -2 + UNDETERMINED**-2) ** -0.5, rel=0.02)
 
 
 def dense_deviations(model) -> np.ndarray:
-    from scipy.spatial.transform import Rotation
-
     def off(x: np.ndarray) -> np.ndarray:
         views, points = x[: 8 * 3].reshape(3, 8), model.points + x[24:].reshape(-1, 3)
         found = []
@@ -57,7 +56,9 @@ def dense_deviations(model) -> np.ndarray:
     unknowns = 24 + model.points.size
     step = 1e-5
     J = np.stack([(off(e) - off(-e)) / (2 * step) for e in step * np.eye(unknowns)], 1)
-    normal = J.T @ J * (len(J) - unknowns) / (off(np.zeros(unknowns)) ** 2).sum()
+    rows, squares = model.view[np.argsort(model.view, kind="stable")].repeat(2), off(np.zeros(unknowns)) ** 2
+    J /= np.sqrt(np.bincount(rows, squares) / np.bincount(rows) * len(J) / (len(J) - unknowns))[rows, None]
+    normal = J.T @ J
     scale = np.sqrt(np.diag(normal))
     covariance = np.linalg.pinv(normal / np.outer(scale, scale), rcond=1e-9) / np.outer(scale, scale)
     return np.sqrt(np.diag(covariance))[[6, 14, 22]]
