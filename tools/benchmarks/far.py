@@ -45,7 +45,7 @@ def held_out_psnr(scene: Path, shift: np.ndarray) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("scene", type=Path, help="a folder with images/ and cameras.json of undistorted photos")
     scene = parser.parse_args().scene
     print("| cameras | held out, dB | SSIM |\n| --- | --- | --- |")

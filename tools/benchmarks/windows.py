@@ -16,9 +16,10 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
+from recon3d.models.joint.config import JointConfig
 from recon3d.models.joint.network import Joint
 from recon3d.pipeline.holdout import measure
-from recon3d.pipeline.splats import in_windows, joint_network
+from recon3d.pipeline.splats import in_windows
 from recon3d.progress import Progress
 from recon3d.reconstruction.heads import windows
 from recon3d.reconstruction.heads.anchors import anchor_count
@@ -54,7 +55,9 @@ def main() -> None:
     ask.add_argument("--scenes", nargs="*", default=SCENES)
     ask.add_argument("--max-size", type=int, default=384)
     options = ask.parse_args()
-    network = joint_network(None, 0, None)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Joint(JointConfig()).eval()
     print(f"| scene | one pass | windows, joined | {' | '.join(f'cells of {c:g}' for c in CELLS)} |")
     print("|" + " --- |" * (3 + len(CELLS)))
     for name in options.scenes:
