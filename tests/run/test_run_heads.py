@@ -108,7 +108,8 @@ def test_the_joint_network_takes_a_geometry_networks_features_and_its_own_encode
 
     vggt(tmp_path)
     photos = sorted(str(p) for p in (ROOT / "datasets" / "sample" / "images").iterdir())[:3]
-    arguments = [*photos, "--geometry", "vggt-1b", "--weights", str(tmp_path), "--splats", "joint", "--refine", "0"]
+    arguments = [*photos, "--geometry", "vggt-1b", "--weights", str(tmp_path), "--splats", "joint", "--splats-weights", "random",
+                 "--refine", "0"]  # fmt: skip
     widths = []
     real = joint.features_of
 

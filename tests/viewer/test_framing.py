@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,11 +50,16 @@ def test_spacing_is_that_of_the_neighbours_within_a_factor_of_three():
         assert (found >= 2.8 * step).all() and np.median(found) <= 3 * 2.83 * step
 
 
+def shifted(splats, by):
+    """As other programs' files have them: float32 far from zero, without an origin."""
+    return replace(splats, means=(splats.means + np.asarray(by)).astype(np.float32))
+
+
 def test_a_scene_far_from_the_origin_is_sent_about_its_middle(tmp_path):
     splats = some_splats()
     write_ply(tmp_path / "near.ply", splats)
     (tmp_path / "far").mkdir()
-    write_ply(tmp_path / "far" / "scene.ply", splats.moved(np.eye(3), 1.0, np.array((1000.0, 0, -70_000))))
+    write_ply(tmp_path / "far" / "scene.ply", shifted(splats, (1000.0, 0, -70_000)))
     near, far = open_scene(tmp_path / "near.ply")[0], open_scene(tmp_path / "far")[0]
     assert near.message.splats and near.message.splats.origin == (0, 0, 0) and near.splats == tmp_path / "near.ply"
     assert far.message.splats and isinstance(far.splats, bytes)
@@ -70,7 +76,7 @@ def test_a_page_of_one_file_holds_a_far_scene_as_exactly_as_a_near_one(tmp_path)
         {"name": "a.jpg", "width": 64, "height": 48, "K": [[100.0, 0, 32], [0, 100, 24], [0, 0, 1]],
          "camera_from_world": [[1.0, 0, 0, -1000], [0, 1, 0, 300], [0, 0, 1, -4995]], "distortion": None}
     ]  # fmt: skip
-    write_ply(run_folder(tmp_path / "run", rows) / "scene.ply", splats.moved(np.eye(3), 1.0, shift))
+    write_ply(run_folder(tmp_path / "run", rows) / "scene.ply", shifted(splats, shift))
     assert outcome(["export", str(tmp_path / "run"), str(tmp_path / "scene.html"), "--no-check"]) == 0
     text = (tmp_path / "scene.html").read_text(encoding="utf-8")
     message = json.loads(element(text, "recon3d-scene"))
