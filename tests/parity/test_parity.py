@@ -36,11 +36,17 @@ IN_PLACE = {
     "forward",
 }  # fmt: skip
 
-CASES = [case for case in found() if case.family in RUNNERS]
+# Optimised for longer than what each change must pass has time for; three alignments stay, of each kind one.
+LONG = {"dust3r/align_6v_swin2_zoom", "dust3r/align_4v_mixed_orientation", "dust3r/align_4v_oneref"}
+
+CASES = [
+    pytest.param(case, id=case.name, marks=pytest.mark.slow if case.name in LONG else ())
+    for case in found() if case.family in RUNNERS
+]  # fmt: skip
 
 if CASES:
 
-    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+    @pytest.mark.parametrize("case", CASES)
     def test_golden(case: Case) -> None:
         RUNNERS[case.family][case.kind](case)
         if case.kind in IN_PLACE:
