@@ -27,7 +27,7 @@ from recon3d.models.ilrm.network import HeadGaussians
 from recon3d.models.joint.config import JointConfig
 from recon3d.models.joint.network import CHANNELS, Joint, JointViews, gaussians_on_depth
 from recon3d.models.zpressor.anchors import farthest_points
-from recon3d.rendering.render import backend_for, rasterize
+from recon3d.training import joint_losses
 
 SMALL = JointConfig(dim=128, image_patch=8, scene_patch=4, encoder_blocks=1, zpressor_layers=2, blocks=6)
 INPUTS, TARGETS, ANCHORS = 6, 5, 3  # views of a scene; targets stand between the inputs
@@ -135,11 +135,7 @@ def run(network: Joint, variant: Variant, views: JointViews) -> HeadGaussians:
 
 
 def drawn(gaussians: HeadGaussians, scene: Scene) -> Tensor:
-    g, height, width = gaussians, *scene.targets.shape[-2:]
-    return rasterize(
-        g.means[0], g.quats[0], g.scales[0], g.opacities[0], g.sh[0], scene.camera_from_world, scene.K, width, height,
-        backend=backend_for(scene.K.device.type),
-    )[0]  # fmt: skip
+    return joint_losses.drawn(gaussians, 0, scene.camera_from_world, scene.K, scene.targets)
 
 
 def learned(variant: Variant, train: list[Scene], steps: int, seed: int) -> tuple[Joint, float]:

@@ -23,7 +23,7 @@ from recon3d.metrics.image import psnr
 from recon3d.models.ilrm.network import HeadGaussians
 from recon3d.models.joint.config import JointConfig
 from recon3d.models.joint.network import Joint, JointViews
-from recon3d.rendering.render import backend_for, rasterize
+from recon3d.training import joint_losses
 from tools.make_sample import ARC, DISTANCE, LIGHT, SOLIDS, TARGET
 from tools.raycaster import first_hits, photograph
 
@@ -78,12 +78,7 @@ def depth_of(camera_from_world: np.ndarray, K: np.ndarray, size: int) -> np.ndar
 
 def drawn(gaussians: HeadGaussians, views: JointViews) -> Tensor:
     """Pictures of the only scene by the cameras of `views`."""
-    g, height, width = gaussians, *views.images.shape[-2:]
-    cameras = torch.linalg.inv(views.world_from_camera[0])
-    return rasterize(
-        g.means[0], g.quats[0], g.scales[0], g.opacities[0], g.sh[0], cameras, views.K[0], width, height,
-        backend=backend_for(cameras.device.type),
-    )[0]  # fmt: skip
+    return joint_losses.drawn(gaussians, 0, torch.linalg.inv(views.world_from_camera[0]), views.K[0], views.images)
 
 
 def fitted(scene: Posed, counts: tuple[int, ...], steps: int, anchors: int, seed: int, config=SMALL) -> Joint:

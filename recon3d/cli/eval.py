@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from recon3d.cli.options import parse
+from recon3d.cli.options import act, parse
 from recon3d.cli.screen import listening, print_json
 from recon3d.errors import InputError, check_exists
 from recon3d.pipeline.shards import Shard
@@ -81,19 +82,11 @@ class MergeOptions:
 
 
 def main(arguments: list[str]) -> None:
-    first = arguments[0] if arguments else "--help"
-    if first in ("-h", "--help"):
-        print(HELP)
-    elif first == "merge":
-        options = parse(MergeOptions, "eval merge", arguments[1:], "One report of the folders that shards have written.")
-        merge(options.folders, options.out)
-    elif first in ("nvs", "poses", "depth", "points"):
-        evaluated(first, parse(Options, f"eval {first}", arguments[1:], ABOUT))  # type: ignore[arg-type]
-    else:
-        raise InputError("recon3d eval", f"'{first}' is no task", "The tasks are nvs, poses, depth, points; and merge")
+    act("eval", arguments, ACTIONS, HELP)
 
 
-def evaluated(task: Literal["nvs", "poses", "depth", "points"], options: Options) -> None:
+def evaluated(task: Literal["nvs", "poses", "depth", "points"], arguments: list[str]) -> None:
+    options = parse(Options, f"eval {task}", arguments, ABOUT)
     views, shard = views_of(options.views), Shard.parsed(options.shard)
     predictions = tuple(prediction_of(text) for text in options.predictions)
     check_exists(options.dataset, "recon3d data check says what is read")
@@ -116,29 +109,19 @@ def evaluated(task: Literal["nvs", "poses", "depth", "points"], options: Options
 
 def told(paths: Sequence[Path], as_json: bool) -> None:
     if as_json:
-        import json
-
         print_json(json.loads(paths[0].read_text()))
         return
     print(paths[1].read_text(), end="")
     print("written:", ", ".join(str(path) for path in paths))
 
 
-def merge(folders: Sequence[Path], out: Path) -> None:
-    """Copy records and pictures into one folder, and report on them. Raises InputError where two folders differ in settings."""
-    from recon3d.evaluation.engine import REQUEST
+def merged(arguments: list[str]) -> None:
+    options = parse(MergeOptions, "eval merge", arguments, "One report of the folders that shards have written.")
+    from recon3d.evaluation.engine import merge
     from recon3d.evaluation.report import write_report
 
-    for folder in folders:
-        check_exists(folder / REQUEST, "Give folders that recon3d eval has written")
-        if (folder / REQUEST).read_bytes() != (folders[0] / REQUEST).read_bytes():
-            raise InputError(folder, f"its settings differ from those of {folders[0]}", "Merge shards of one evaluation")
-    for folder in folders:
-        for part in ("results", "pictures"):
-            if (folder / part).is_dir():
-                shutil.copytree(folder / part, out / part, dirs_exist_ok=True)
-    shutil.copy(folders[0] / REQUEST, out / REQUEST)
-    told(write_report(out), False)
+    merge(options.folders, options.out)
+    told(write_report(options.out), False)
 
 
 def views_of(text: str) -> tuple[int | None, ...]:
@@ -155,3 +138,9 @@ def prediction_of(text: str) -> tuple[str, Path]:
         raise InputError("--predictions", f"'{text}' is not NAME=FOLDER", "Name the method, then where its files lie")
     check_exists(Path(folder), "docs/predictions.md says how files are named")
     return name, Path(folder)
+
+
+ACTIONS: dict[str, Callable[[list[str]], None]] = {
+    "nvs": partial(evaluated, "nvs"), "poses": partial(evaluated, "poses"), "depth": partial(evaluated, "depth"),
+    "points": partial(evaluated, "points"), "merge": merged,
+}  # fmt: skip

@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import sys
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import tyro
@@ -37,6 +38,17 @@ def parse(
                 f"recon3d {command}", one_line(told.getvalue()), f"recon3d {command} --help lists the flags"
             ) from None
         sys.exit(0)
+
+
+def act(command: str, arguments: list[str], actions: Mapping[str, Callable[[list[str]], None]], page: str) -> None:
+    """Call the action that the first argument names, or print the help page. Raises InputError for another one."""
+    first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        print(page)
+    elif first in actions:
+        actions[first](arguments[1:])
+    else:
+        raise InputError(f"recon3d {command}", f"'{first}' is no action", f"The actions are {', '.join(actions)}")
 
 
 def one_line(box: str) -> str:

@@ -10,9 +10,8 @@ from typing import Annotated
 
 import tyro
 
-from recon3d.cli.options import parse
+from recon3d.cli.options import act, parse
 from recon3d.cli.screen import listening, print_json, table
-from recon3d.errors import InputError
 from recon3d.progress import Progress
 
 HELP = """usage: recon3d weights ACTION ...
@@ -64,13 +63,7 @@ class ConvertOptions:
 
 
 def main(arguments: list[str]) -> None:
-    first = arguments[0] if arguments else "--help"
-    if first in ("-h", "--help"):
-        print(HELP)
-    elif first in ACTIONS:
-        ACTIONS[first](arguments[1:])
-    else:
-        raise InputError("recon3d weights", f"'{first}' is no action", f"The actions are {', '.join(ACTIONS)}")
+    act("weights", arguments, ACTIONS, HELP)
 
 
 def show_list(arguments: list[str]) -> None:

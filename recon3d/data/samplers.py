@@ -47,5 +47,11 @@ def spread(scene: str, count: int, contexts: int, every: int, start: int) -> Cho
     rest = [i for i in range(count) if i not in set(target)]
     if not target or len(rest) < contexts:
         return Skipped(scene, f"its {count} frames are too few for {contexts} context views and one of {every} held out")
-    places = np.round(np.linspace(0, len(rest) - 1, contexts)).astype(int)
-    return Choice(scene, tuple(rest[i] for i in places), target)
+    return Choice(scene, tuple(rest[i] for i in evenly(len(rest), contexts)), target)
+
+
+def evenly(count: int, wanted: int) -> tuple[int, ...]:
+    """`wanted` of `count` frames, the first and the last among them; all where there are no more."""
+    if wanted >= count:
+        return tuple(range(count))
+    return tuple(np.round(np.linspace(0, count - 1, wanted)).astype(int).tolist())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -14,10 +15,9 @@ from recon3d.data.dataset import chosen, opened
 from recon3d.data.frames import Choice, read_frames
 from recon3d.data.posed_scene import PosedScene, Skipped, with_unit_baseline
 from recon3d.data.rules import RULES, wrong_camera
-from recon3d.data.samplers import spread as spread_beside
-from recon3d.errors import InputError
-from recon3d.evaluation.inputs import Pictures, Subset, spread
-from recon3d.evaluation.judging import Judged
+from recon3d.data.samplers import evenly, spread
+from recon3d.errors import InputError, check_exists
+from recon3d.evaluation.inputs import PictureSize, Subset
 from recon3d.evaluation.measuring import Measured, Settings, measured_method, measured_prediction, nearest_photo
 from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method
 from recon3d.evaluation.records import Record, Task, record_path, write_record
@@ -110,7 +110,7 @@ def check(asked: Evaluation) -> None:
         raise InputError("--rules", f"'{asked.rules}' are no rules", f"Use {', '.join(RULES)}")
     if any(count is not None and count < 2 for count in asked.views):
         raise InputError("--views", "cameras are found from two views or more", "Give 2 or more, or all")
-    exact = Pictures.parsed(asked.size).exact
+    exact = PictureSize.parsed(asked.size).exact
     if exact is not None and asked.task in ("depth", "points"):
         raise InputError("--size", f"{asked.task} is measured on whole pictures", "Give the longest side alone")
     if not asked.methods and not asked.predictions:
@@ -135,7 +135,7 @@ def same_request(asked: Evaluation) -> None:
 
 def settings_of(asked: Evaluation) -> Settings:
     return Settings(
-        asked.task, Pictures.parsed(asked.size), asked.cameras == "given", asked.alignment, load_lpips("vgg", asked.lpips),
+        asked.task, PictureSize.parsed(asked.size), asked.cameras == "given", asked.alignment, load_lpips("vgg", asked.lpips),
         asked.device, asked.seed, asked.out,
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def units(asked: Evaluation) -> Iterator[Unit | Record]:
 def choices(asked: Evaluation) -> Iterator[Subset | Skipped]:
     """Frames of every scene: those of a list, or so many input views spread evenly, for novel views beside held-out ones."""
     root = opened(asked.dataset, asked.split)
-    rules, size = RULES[asked.rules], Pictures.parsed(asked.size).exact or (0, 0)
+    rules, size = RULES[asked.rules], PictureSize.parsed(asked.size).exact or (0, 0)
     if asked.frames is not None:
         for found in chosen(root, read_frames(asked.frames), rules, size):
             if isinstance(found, Skipped):
@@ -183,9 +183,9 @@ def spread_choices(asked: Evaluation, scene: PosedScene) -> Iterator[Subset | Sk
         if asked.task == "nvs":
             holdout = parse_holdout(asked.holdout)
             rest = len(scene) - len(holdout.indices(len(scene)))
-            found = spread_beside(scene.name, len(scene), min(count or rest, rest), holdout.every, holdout.start)
+            found = spread(scene.name, len(scene), min(count or rest, rest), holdout.every, holdout.start)
         else:
-            found = Choice(scene.name, spread(len(scene), count), ())
+            found = Choice(scene.name, evenly(len(scene), count or len(scene)), ())
         if isinstance(found, Skipped):
             yield found
         elif found.context not in seen:
@@ -195,35 +195,45 @@ def spread_choices(asked: Evaluation, scene: PosedScene) -> Iterator[Subset | Sk
 
 def of_unit(asked: Evaluation, settings: Settings, unit: Unit) -> Record:
     """What a method makes of the frames, judged. Whatever it raises is its failure, told in one line."""
-    subset, of_predictions = unit.subset, dict(asked.predictions)
+    subset = unit.subset
     blank = Record(
         asked.task, asked.name or asked.dataset.resolve().name, subset.scene.name, len(subset.context), unit.method, "ok",
         total=len(subset.context), protocol=protocol_of(asked), versions=stamped(subset),
     )  # fmt: skip
-    measure: Callable[[], Measured]
-    if unit.method in of_predictions:
-        measure = lambda: measured_prediction(settings, subset, of_predictions[unit.method], unit.method)  # noqa: E731
-    elif unit.method == NEAREST:
-        measure = lambda: nearest_photo(settings, subset)  # noqa: E731
-    else:
-        measure = lambda: measured_method(settings, subset, unit.method)  # noqa: E731
     try:
-        found = measure()
+        found = measured(settings, subset, unit.method, dict(asked.predictions))
     except InputError as error:
         why = error.what if str(error.where) == WHERE else f"{error.where}: {error.what}"
         return replace(blank, status="failed", why=why)
     except Exception as error:
         return replace(blank, status="failed", why=f"{type(error).__name__}: {error}")
-    return recorded(blank, found)
-
-
-def recorded(blank: Record, found: Measured) -> Record:
-    judged: Judged = found.judged
+    judged = found.judged
     return replace(
         blank, seconds=found.seconds, registered=found.registered, figures=judged.figures, unavailable=judged.unavailable,
         pair_errors=judged.pair_errors, of_views=judged.of_views, pictures=judged.pictures,
         protocol=blank.protocol | judged.protocol,
     )  # fmt: skip
+
+
+def measured(settings: Settings, subset: Subset, name: str, predictions: dict[str, Path]) -> Measured:
+    """By files of another program, the nearest photo, or a method that is run."""
+    if name in predictions:
+        return measured_prediction(settings, subset, predictions[name], name)
+    return nearest_photo(settings, subset) if name == NEAREST else measured_method(settings, subset, name)
+
+
+def merge(folders: Sequence[Path], out: Path) -> None:
+    """Records and pictures of shards in one folder, which may be one of theirs. Raises InputError where settings differ."""
+    for folder in folders:
+        check_exists(folder / REQUEST, "Give folders that recon3d eval has written")
+        if (folder / REQUEST).read_bytes() != (folders[0] / REQUEST).read_bytes():
+            raise InputError(folder, f"its settings differ from those of {folders[0]}", "Merge shards of one evaluation")
+    out.mkdir(parents=True, exist_ok=True)
+    for folder in (f for f in folders if f.resolve() != out.resolve()):
+        for part in ("results", "pictures"):
+            if (folder / part).is_dir():
+                shutil.copytree(folder / part, out / part, dirs_exist_ok=True)
+        shutil.copy(folder / REQUEST, out / REQUEST)
 
 
 def skipped(asked: Evaluation, name: str, scene: str, views: int, reason: str) -> Record:

@@ -13,7 +13,6 @@ from torch import Tensor
 from recon3d.core.cameras import Cameras, fitted_size, resize_map
 from recon3d.core.lens import Lens
 from recon3d.core.views import Views
-from recon3d.data.frames import Choice
 from recon3d.data.posed_scene import PosedScene, cropped_cameras, decoded, encoded, views
 from recon3d.errors import InputError
 from recon3d.io.covered import covered
@@ -38,49 +37,37 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureSize:
     """The size of pictures: the longest side, in their own shape; or (height, width), cropped as published loaders do."""
 
     longest: int | None
     exact: Size | None = None
 
     @staticmethod
-    def parsed(text: str) -> Pictures:
+    def parsed(text: str) -> PictureSize:
         """"256" or "256x448" (height x width). Raises InputError at --size."""
         sides = text.lower().split("x")
         if len(sides) > 2 or not all(side.isdigit() and 32 <= int(side) <= 4096 for side in sides):
             raise InputError("--size", f"'{text}' is no size", "Give the longest side, as 256, or height x width, as 256x448")
         numbers = [int(side) for side in sides]
-        return Pictures(numbers[0]) if len(numbers) == 1 else Pictures(None, (numbers[0], numbers[1]))
+        return PictureSize(numbers[0]) if len(numbers) == 1 else PictureSize(None, (numbers[0], numbers[1]))
 
     @property
     def longest_side(self) -> int:
         return self.longest if self.exact is None else max(self.exact)  # type: ignore[return-value]
 
 
-def subset(scene: PosedScene, choice: Choice) -> Subset:
-    return Subset(scene, choice.context, choice.target)
-
-
-def spread(count: int, wanted: int | None) -> tuple[int, ...]:
-    """`wanted` of `count` frames: round(linspace(0, count - 1, wanted)), halves to even; all where None, or where there are
-    no more."""
-    if wanted is None or wanted >= count:
-        return tuple(range(count))
-    return tuple(torch.linspace(0, count - 1, wanted, dtype=torch.float64).round().long().tolist())
-
-
-def given_views(of: Subset, pictures: Pictures, posed: bool, folder: Path) -> Views:
+def given_views(of: Subset, size: PictureSize, posed: bool, folder: Path) -> Views:
     """The input views as a user would give them: photos of full size behind them, where they are not cropped; `posed`: with
     their cameras. Photos that lie in a chunk are written into `folder` first. Raises InputError."""
     scene = of.scene
-    if pictures.exact is not None:
-        found = views(scene, of.context, pictures.exact)
+    if size.exact is not None:
+        found = views(scene, of.context, size.exact)
         if posed:
             return found
         return replace(found, lenses=(None,) * len(found), known_camera_from_world=None)
     files = tuple(photo_file(scene, i, folder) for i in of.context)
-    found = load_views(detect(files), max_size=pictures.longest_side, repeated=True).views
+    found = load_views(detect(files), max_size=size.longest_side, repeated=True).views
     order = sorted(range(len(files)), key=lambda k: found.names.index(name_of(files[k], found.names)))
     found = replace(found, names=tuple(of.names[k] for k in order))
     if not posed:
@@ -108,19 +95,19 @@ def photo_file(scene: PosedScene, i: int, folder: Path) -> Path:
     return path
 
 
-def target_cameras(of: Subset, pictures: Pictures, frames: Sequence[int]) -> Cameras:
+def target_cameras(of: Subset, size: PictureSize, frames: Sequence[int]) -> Cameras:
     """True cameras of frames, for pictures of the working size."""
-    if pictures.exact is not None:
-        return cropped_cameras(of.scene, frames, pictures.exact)
+    if size.exact is not None:
+        return cropped_cameras(of.scene, frames, size.exact)
     cameras = of.scene.cameras[list(frames)]
-    sizes = [fitted_size(*cameras.size(i), pictures.longest_side) for i in range(len(cameras))]
+    sizes = [fitted_size(*cameras.size(i), size.longest_side) for i in range(len(cameras))]
     maps = [resize_map(cameras.size(i), size) for i, size in enumerate(sizes)]
     return cameras.resized(torch.stack(maps), torch.tensor(sizes))
 
 
-def target_picture(of: Subset, pictures: Pictures, frame: int) -> Annotated[Tensor, "3 H W"]:
+def target_picture(of: Subset, size: PictureSize, frame: int) -> Annotated[Tensor, "3 H W"]:
     """A frame without distortion at the working size, 0 to 1."""
     rgb = decoded(of.scene, frame)
-    if pictures.exact is not None:
-        return torch.from_numpy(covered(rgb, pictures.exact)[0].copy()).permute(2, 0, 1).float() / 255
-    return working_picture(rgb, None, pictures.longest_side)[0].float() / 255
+    if size.exact is not None:
+        return torch.from_numpy(covered(rgb, size.exact)[0].copy()).permute(2, 0, 1).float() / 255
+    return working_picture(rgb, None, size.longest_side)[0].float() / 255

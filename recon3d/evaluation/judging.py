@@ -12,8 +12,7 @@ from torch import Tensor
 
 from recon3d.core.cameras import Cameras, fit_cameras
 from recon3d.core.gaussians import Gaussians
-from recon3d.evaluation.inputs import Pictures as Sized
-from recon3d.evaluation.inputs import Subset, target_cameras, target_picture
+from recon3d.evaluation.inputs import PictureSize, Subset, target_cameras, target_picture
 from recon3d.evaluation.records import Angles, Pictures, ViewFigures
 from recon3d.evaluation.target_views import aligned, transferred
 from recon3d.io.pictures import write_picture
@@ -82,18 +81,18 @@ def mean_of(rows: Sequence[dict[str, float]], suffix: str = "") -> dict[str, flo
 
 
 def novel_views(
-    of: Subset, names: Sequence[str], cameras: Cameras, gaussians: Gaussians, posed: bool, pictures: Sized,
+    of: Subset, names: Sequence[str], cameras: Cameras, gaussians: Gaussians, posed: bool, size: PictureSize,
     with_lpips: Lpips | Unavailable, device: str, folder: Path, place: str,
 ) -> Judged:  # fmt: skip
     """Target views drawn: at their true cameras where the inputs had theirs (`posed`), else transferred, then aligned.
 
     The first target's pictures are written to FOLDER/place. Raises ValueError where no similarity fits the cameras.
     """
-    photos = [target_picture(of, pictures, i) for i in of.target]
-    wanted = target_cameras(of, pictures, of.target)
+    photos = [target_picture(of, size, i) for i in of.target]
+    wanted = target_cameras(of, size, of.target)
     if posed:
         return of_renders(of, drawn(gaussians, wanted, device), photos, with_lpips, folder, place)
-    context = target_cameras(of, pictures, [of.context[of.names.index(name)] for name in names])
+    context = target_cameras(of, size, [of.context[of.names.index(name)] for name in names])
     at = transferred(wanted, context, cameras, own_K=True)
     pulled = aligned(gaussians, at, photos, cameras, device)
     one = of_renders(of, drawn(gaussians, at, device), photos, with_lpips, folder, place)

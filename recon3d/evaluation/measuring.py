@@ -15,7 +15,7 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.lens import undistorted
 from recon3d.errors import InputError
-from recon3d.evaluation.inputs import Pictures, Subset, given_views, target_cameras, target_picture
+from recon3d.evaluation.inputs import PictureSize, Subset, given_views, target_cameras, target_picture
 from recon3d.evaluation.judging import Judged, clouds, depths, novel_views, of_renders, poses
 from recon3d.evaluation.methods import Device, Found, carried_out, method
 from recon3d.evaluation.predictions import Prediction, prediction
@@ -33,7 +33,7 @@ class Settings:
     """What is the same for all records."""
 
     task: Task
-    pictures: Pictures
+    size: PictureSize
     posed: bool  # methods are given the cameras of the data set
     alignment: Alignment
     lpips: Lpips | Unavailable
@@ -53,10 +53,10 @@ def measured_method(settings: Settings, subset: Subset, name: str) -> Measured:
     """Raises InputError and ValueError where the method gives nothing that can be measured."""
     place = f"{subset.scene.name}@{len(subset.context)}"
     what = method(name)
-    views = given_views(subset, settings.pictures, settings.posed, settings.out / "photos" / subset.scene.name)
+    views = given_views(subset, settings.size, settings.posed, settings.out / "photos" / subset.scene.name)
     with_splats = settings.task == "nvs" or (settings.task == "depth" and what.refined)
     found = carried_out(
-        what, views, settings.pictures.longest_side, settings.seed, settings.out / "kept" / place, with_splats, settings.device
+        what, views, settings.size.longest_side, settings.seed, settings.out / "kept" / place, with_splats, settings.device
     )
     return Measured(judged(settings, subset, found, name), len(found.names), round(found.seconds, 2))
 
@@ -69,14 +69,14 @@ def judged(settings: Settings, subset: Subset, found: Found, name: str) -> Judge
     if settings.task == "nvs":
         assert found.gaussians is not None
         return novel_views(
-            subset, found.names, found.cameras, found.gaussians, settings.posed, settings.pictures, settings.lpips,
+            subset, found.names, found.cameras, found.gaussians, settings.posed, settings.size, settings.lpips,
             settings.device, settings.out, f"pictures/{name}/{subset.scene.name}@{len(subset.context)}",
         )  # fmt: skip
     sizes = [found.cameras.size(i) for i in range(len(frames))]
     truth = [true_depth(subset, i, size) for i, size in zip(frames, sizes, strict=True)]
     if settings.task == "depth":
         return depths(depth_of(found, settings.device), truth, settings.alignment)
-    true_cameras = target_cameras(subset, settings.pictures, frames)
+    true_cameras = target_cameras(subset, settings.size, frames)
     return clouds(found.points, found.cameras, true_points(truth, true_cameras), true_cameras, median(truth))
 
 
@@ -120,8 +120,8 @@ def nearest_photo(settings: Settings, subset: Subset) -> Measured:
     centers = subset.scene.cameras.centers_in_world
     inputs = list(subset.context)
     nearest = [inputs[int((centers[inputs] - centers[i]).norm(dim=1).argmin())] for i in subset.target]
-    renders = [target_picture(subset, settings.pictures, i) for i in nearest]
-    photos = [target_picture(subset, settings.pictures, i) for i in subset.target]
+    renders = [target_picture(subset, settings.size, i) for i in nearest]
+    photos = [target_picture(subset, settings.size, i) for i in subset.target]
     renders = [fitted(a, b) for a, b in zip(renders, photos, strict=True)]
     place = f"pictures/nearest photo/{subset.scene.name}@{len(subset.context)}"
     found = of_renders(subset, renders, photos, settings.lpips, settings.out, place)
@@ -164,7 +164,7 @@ def measured_prediction(settings: Settings, subset: Subset, folder: Path, name: 
     points = found.points()
     if points is None or len(frames) < 2:
         raise ValueError("it has no points, or cameras of fewer than two views to place them by")
-    cameras = target_cameras(subset, settings.pictures, frames)
+    cameras = target_cameras(subset, settings.size, frames)
     truth = [true_depth(subset, i, cameras.size(k)) for k, i in enumerate(frames)]
     mine = predicted_cameras(known, cameras)
     judged_points = clouds(torch.from_numpy(points), mine, true_points(truth, cameras), cameras, median(truth))
@@ -178,7 +178,7 @@ def predicted_views(
     place = f"pictures/{name}/{subset.scene.name}@{len(subset.context)}"
     targets = [subset.scene.names[i] for i in subset.target]
     if all(n in found.render_files for n in targets):
-        photos = [target_picture(subset, settings.pictures, i) for i in subset.target]
+        photos = [target_picture(subset, settings.size, i) for i in subset.target]
         pixels = [found.render(n, (p.shape[1], p.shape[2])) for n, p in zip(targets, photos, strict=True)]
         renders = [torch.tensor(picture).permute(2, 0, 1).float() / 255 for picture in pixels]
         return of_renders(subset, renders, photos, settings.lpips, settings.out, place)
@@ -187,13 +187,13 @@ def predicted_views(
         raise ValueError(f"neither splats nor a render of {missing}")
     splats = read_splats(found.splats_file).splats
     frames = [subset.context[subset.names.index(n)] for n in known]
-    true = target_cameras(subset, settings.pictures, frames or subset.context)
+    true = target_cameras(subset, settings.size, frames or subset.context)
     if known:
         cameras = predicted_cameras({n: camera.moved(-splats.origin) for n, camera in known.items()}, true)
     else:  # the true cameras know of no origin
         cameras, splats = true, replace(splats, means=splats.positions.astype(np.float32), origin=np.zeros(3))
     return novel_views(
-        subset, tuple(known) or subset.names, cameras, Gaussians.of(splats), not known, settings.pictures, settings.lpips,
+        subset, tuple(known) or subset.names, cameras, Gaussians.of(splats), not known, settings.size, settings.lpips,
         settings.device, settings.out, place,
     )  # fmt: skip
 

@@ -39,13 +39,7 @@ def read_compressed_ply(path: Path | str, note: Callable[[str], None] | None = N
     InputError where the file is none, lies about its length, or holds many such splats.
     """
     path = Path(path)
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - the with stands below, so that only opening counts as missing
-    except OSError as error:
-        raise InputError(
-            path, f"it cannot be read ({error.strerror})", "Give the path of a compressed PLY file"
-        ) from error
-    with file:
+    with ply_table.opened(path) as file:
         header = ply_table.read_header(file, path)
         chunks, vertices, rest = _tables(file, path, header)
     parts = []

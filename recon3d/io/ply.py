@@ -111,11 +111,7 @@ def read_ply(
     cannot be rendered.
     """
     path = Path(path)
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - the with stands below, so that only opening counts as missing
-    except OSError as error:
-        raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of a PLY file") from error
-    with file:
+    with ply_table.opened(path) as file:
         header = ply_table.read_header(file, path)
         element = _splats(path, header)
         stored = stored_columns(ply_table.rows(file, path, header, element), dict(element.properties))

@@ -60,6 +60,14 @@ def unreadable(path: Path, what: str) -> InputError:
     return InputError(path, what, "Export or copy the file again")
 
 
+def opened(path: Path) -> BinaryIO:
+    """The file; InputError where it cannot be."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of a PLY file") from error
+
+
 def read_header(file: BinaryIO, path: Path) -> Header:
     """The header of an open PLY; InputError where it is none. Counts are not yet held against the file's length."""
     head = file.read(MAX_HEADER)

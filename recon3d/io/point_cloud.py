@@ -96,11 +96,7 @@ def read_positions(path: Path | str) -> Points:
     is cut off, or where a point is not finite.
     """
     path = Path(path)
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - the with stands below, so that only opening counts as missing
-    except OSError as error:
-        raise InputError(path, f"it cannot be read ({error.strerror})", "Give the path of a PLY file") from error
-    with file:
+    with ply_table.opened(path) as file:
         header = ply_table.read_header(file, path)
         element = header.element("vertex")
         if element is None or not set("xyz") <= set(element.names) or element.count == 0:

@@ -112,10 +112,11 @@ def by_values(
     values: dict[str, Tensor], camera_from_world: Tensor, K: Tensor, like: Tensor
 ) -> Annotated[Tensor, "T 3 H W"]:
     """Pictures of Gaussians as refinement has them."""
-    return rasterize(
-        values["means"], F.normalize(values["quats"], dim=-1), values["log_scales"].exp(), values["logits"].sigmoid(),
-        values["sh"], camera_from_world, K, like.shape[-1], like.shape[-2], backend=backend_for(like.device.type),
-    )[0]  # fmt: skip
+    g = HeadGaussians(
+        values["means"][None], F.normalize(values["quats"], dim=-1)[None], values["log_scales"].exp()[None],
+        values["logits"].sigmoid()[None], values["sh"][None],
+    )  # fmt: skip
+    return drawn(g, 0, camera_from_world, K, like)
 
 
 def drawn(

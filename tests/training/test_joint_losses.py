@@ -78,7 +78,7 @@ def test_the_gradient_behind_refinement_is_that_of_the_refined_gaussians():
         network = Joint(tiny_joint().network)
         cost = losses(network, given, tiny_joint().network.step, steps, 0).picture
         cost.backward()
-        found[steps] = (float(cost), network.decoder.linear.weight.grad.clone())
+        found[steps] = (float(cost.detach()), network.decoder.linear.weight.grad.clone())
     assert found[20][0] < found[1][0] < found[0][0]
     a, b = found[0][1].flatten(), found[1][1].flatten()
     assert float(torch.nn.functional.cosine_similarity(a, b, dim=0)) > 0.9
