@@ -19,7 +19,7 @@ from recon3d.data.samplers import evenly, spread
 from recon3d.errors import InputError, check_exists
 from recon3d.evaluation.inputs import PictureSize, Subset
 from recon3d.evaluation.measuring import Measured, Settings, measured_method, measured_prediction, nearest_photo
-from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method
+from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method, weights_of
 from recon3d.evaluation.records import Record, Task, record_path, write_record
 from recon3d.metrics.lpips import load_lpips
 from recon3d.pipeline.ray_tasks import on_ray
@@ -195,10 +195,11 @@ def spread_choices(asked: Evaluation, scene: PosedScene) -> Iterator[Subset | Sk
 
 def of_unit(asked: Evaluation, settings: Settings, unit: Unit) -> Record:
     """What a method makes of the frames, judged. Whatever it raises is its failure, told in one line."""
-    subset = unit.subset
+    subset, is_run = unit.subset, unit.method in asked.methods and unit.method != NEAREST
+    weights = weights_of(unit.method) if is_run else {}
     blank = Record(
         asked.task, asked.name or asked.dataset.resolve().name, subset.scene.name, len(subset.context), unit.method, "ok",
-        total=len(subset.context), protocol=protocol_of(asked), versions=stamped(subset),
+        total=len(subset.context), protocol=protocol_of(asked), versions=stamped(subset) | weights,
     )  # fmt: skip
     try:
         found = measured(settings, subset, unit.method, dict(asked.predictions))

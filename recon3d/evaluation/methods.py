@@ -18,6 +18,8 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.evaluation.kept import Kept
 from recon3d.io.load import Loaded
+from recon3d.models import checkpoints
+from recon3d.models.weights import table
 from recon3d.pipeline.choices import GEOMETRY, SPLATS
 from recon3d.pipeline.method import run
 from recon3d.pipeline.reconstruct import method_of
@@ -82,19 +84,20 @@ def method(name: str) -> Method:
 
 
 def carried_out(
-    what: Method, views: Views, size: int, seed: int, kept: Path, splats: bool, device: Device, weights: str | None = None
+    what: Method, views: Views, size: int, seed: int, kept: Path, splats: bool, device: Device
 ) -> Found:
     """The method on views; its cameras are kept in a folder, for other tasks on the same views. Raises InputError."""
     steps = str(STEPS if what.refined else 0)
     request = Request(
         geometry=what.geometry, splats=what.splats, refine=steps, max_size=size, seed=seed, orientation="none",
-        device=device, weights=weights,
+        device=device,
     )  # fmt: skip
     chosen = plan(request)
     chosen = chosen if what.settings is None else replace(chosen, settings=what.settings)
     progress = Progress()
     posed = bool(views.pose_known.any())
-    of_network = (size, weights) if GEOMETRY[what.geometry].weights else ()  # COLMAP looks at the photos themselves
+    key = GEOMETRY[what.geometry].weights
+    of_network = () if key is None else (size, weights_hash(key))  # COLMAP looks at the photos themselves
     keeper = Kept(kept, repr((what.geometry, what.settings, views.names, seed, posed, *of_network)))
     loaded = Loaded(views, (), False, None, (), False)
     asked = Asked(request, chosen, loaded, WHERE, keeper, progress)
@@ -108,3 +111,16 @@ def carried_out(
         known, names, gaussians = scene.geometry, scene.views.names, scene.gaussians
     seconds = time.perf_counter() - began + keeper.saved
     return Found(names, known.cameras, known.points, known.depth, gaussians, seconds)
+
+
+def weights_hash(key: str) -> str:
+    """sha256 of published weights that are here, "not here" of others: what they gave is not kept for later ones."""
+    path = checkpoints.cached(table()[key])
+    return "not here" if path is None else checkpoints.sha256(path)
+
+
+def weights_of(name: str) -> dict[str, str]:
+    """The weights of a method's networks and a part of their hashes, for its records."""
+    what = method(name)
+    rows = [GEOMETRY[what.geometry], *([SPLATS[what.splats]] if what.splats in SPLATS else [])]
+    return {row.weights: weights_hash(row.weights)[:16] for row in rows if row.weights is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,10 +21,12 @@ from PIL import Image
 from recon3d.cli.main import outcome
 from recon3d.data.written import scenes, write_folders
 from recon3d.errors import InputError
+from recon3d.evaluation import methods
 from recon3d.evaluation.engine import Evaluation, evaluate
 from recon3d.evaluation.records import read_records
 from recon3d.evaluation.report import write_report
 from recon3d.metrics.image import psnr
+from recon3d.models.weights import table
 from recon3d.pipeline.shards import Shard
 from recon3d.progress import Progress
 
@@ -102,15 +105,23 @@ def test_the_nearest_photo_is_what_it_says(made, tmp_path):
     assert found[1].figures["psnr_aligned"] == found[1].figures["psnr_transferred"] == pytest.approx(psnr(a, b), abs=1e-4)
 
 
-def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made, tmp_path):
+def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made, tmp_path, monkeypatch):
     ask = Evaluation("poses", made[0], tmp_path, methods=("recon3d-small",), views=(3,), size="64")
     one = records(ask)
     assert all(r.status == "ok" and r.registered == 3 and r.seconds is not None for r in one)
     files = sorted(tmp_path.glob("kept/*/*.npz"))
     assert len(files) == 2
+    shipped = table()["recon3d-small"].shipped_file
+    assert shipped is not None
+    digest = hashlib.sha256(shipped.read_bytes()).hexdigest()
+    assert all(r.versions["recon3d-small"] == digest[:16] for r in one)
     before = [f.stat().st_mtime_ns for f in files]
     assert evaluate(replace(ask, task="points"), Progress()) == 2
     assert [f.stat().st_mtime_ns for f in files] == before
+    monkeypatch.setattr(methods, "weights_hash", lambda key: "of other weights")  # whose answers are not those kept
+    shutil.copytree(tmp_path / "kept", tmp_path / "third" / "kept")
+    evaluate(replace(ask, out=tmp_path / "third"), Progress())
+    assert len(list((tmp_path / "third").glob("kept/*/*.npz"))) == 4
 
 
 def test_shards_make_what_one_run_makes_and_merge_into_its_report(made, tmp_path, capsys):
