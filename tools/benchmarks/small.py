@@ -2,13 +2,16 @@
 
     python -m tools.benchmarks.small procedural --scenes 200 --colmap 40
     python -m tools.benchmarks.small photos ../shared/data
+    python -m tools.benchmarks.small depth ../shared/data
 
 `procedural`: scenes that nothing was trained on, 2 and 4 views of 224 × 224, and one more view between the first two that is
 drawn from what was found, by lift alone: the world is put onto the true first camera, its scale by the median depth of the
 first view, and where nothing is drawn the pictures' mean colour stands.
 "nearest": the picture of the nearest input. Where a method finds nothing, its errors are at their floor, and its picture is
 the nearest input's. COLMAP gets the same pictures as files; its `auto` settings. `photos`: poses from 3, 4 and 6 photos of
-scenes with a reference, the same ones as tools/benchmarks/few_views.py takes.
+scenes with a reference, the same ones as tools/benchmarks/few_views.py takes. `depth`: of the same photos, where COLMAP gives
+cameras, z-depth at the sparse points that each view observes: the network's (one scale for a scene, the median ratio) and that
+of plane-sweep stereo, which needs none.
 """
 
 from __future__ import annotations
@@ -44,9 +47,12 @@ from recon3d.models.small.answer import answer
 from recon3d.models.small.network import SmallNetwork
 from recon3d.models.weights import table
 from recon3d.progress import Progress
+from recon3d.reconstruction.heads.start_depth import observed
 from recon3d.reconstruction.lift import lift
+from recon3d.reconstruction.seeding.plane_sweep import swept
 from recon3d.rendering.render import render
 from recon3d.sfm.mapping import Mapping
+from recon3d.sfm.registration import assembled
 from recon3d.sfm.registration import geometry as colmap_geometry
 from recon3d.sfm.settings import ATTEMPTS
 from recon3d.training.scenes import VALIDATION
@@ -56,6 +62,7 @@ from tools.benchmarks.more_views import views_of
 SHIPPED = "recon3d-small"
 SIZE = (224, 224)
 GAUSSIANS = 100_000
+WORKING = 512  # pixels of photos whose depth is compared
 Find = Callable[[Batch], Geometry | None]
 
 
@@ -183,6 +190,45 @@ def photos(folder: Path, of_network: SmallNetwork, counts: Sequence[int]) -> Non
             print(f"| {scene.name} | {count} | {ours} | {of_colmap(views, truth)} |", flush=True)
 
 
+def depth(folder: Path, of_network: SmallNetwork, counts: Sequence[int]) -> None:
+    print("| scene | photos | points | recon3d-small: AbsRel | stereo: AbsRel | points that stereo knows |\n|" + " --- |" * 6)
+    for scene in sorted(p for p in folder.iterdir() if (p / "cameras.json").is_file()):
+        files = detect([scene / "images"]).files
+        for count in counts:
+            chosen = np.round(np.linspace(0, len(files) - 1, count)).astype(int).tolist()
+            views = load_views(detect([files[i] for i in chosen])).views
+            try:
+                flat, known = assembled(views, structure(views), WORKING, "colmap")
+            except InputError:
+                print(f"| {scene.name} | {count} | – | COLMAP refuses | | |", flush=True)
+                continue
+            said = answer(of_network, [image.permute(1, 2, 0).numpy() for image in flat.images], Pass())
+            assert said.geometry.depth is not None
+            _, of_stereo = swept(flat, known)
+            truth, network_says, stereo_says = [], [], []
+            for i in range(len(flat)):
+                (pixels,), (z,) = known.cameras[[i]].project(known.points[observed(known, i)])
+                inside = known.cameras[[i]].inside(pixels[None], z[None])[0]
+                pixels, z = pixels[inside], z[inside]
+                moved = pixels @ said.network_from_photo[i, :2, :2].T + said.network_from_photo[i, :2, 2]
+                truth.append(z)
+                network_says.append(at_pixels(said.geometry.depth[i], moved))
+                stereo = torch.from_numpy(of_stereo[i]) if i in of_stereo else torch.zeros(1, 1)
+                shares = torch.tensor(stereo.shape[::-1]) / known.cameras.sizes[i].flip(0)
+                stereo_says.append(at_pixels(stereo, pixels * shares))
+            z, ours, stereo = (torch.cat(x).double() for x in (truth, network_says, stereo_says))
+            by_stereo = stereo > 0
+            apart = [((z / ours).median() * ours / z - 1).abs().mean(), (stereo / z - 1).abs()[by_stereo].mean()]
+            share = f"{by_stereo.double().mean():.0%}"
+            print(f"| {scene.name} | {count} | {len(z)} | {apart[0]:.3f} | {apart[1]:.3f} | {share} |", flush=True)
+
+
+def at_pixels(values: Tensor, pixels: Tensor) -> Tensor:
+    """Of the pixels that places (x, y) lie in."""
+    x, y = (pixels[:, axis].long().clamp(0, values.shape[1 - axis] - 1) for axis in (0, 1))
+    return values[y, x]
+
+
 def of_colmap(views: Views, truth: Tensor) -> str:
     try:
         found = structure(views)
@@ -201,7 +247,7 @@ def cells(errors) -> str:
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("what", choices=("procedural", "photos"))
+    ask.add_argument("what", choices=("procedural", "photos", "depth"))
     ask.add_argument("folder", type=Path, nargs="?")
     ask.add_argument("--weights", help="other weights than the shipped ones")
     ask.add_argument("--scenes", type=int, default=200)
@@ -210,8 +256,8 @@ def main() -> None:
     source = checkpoint(SHIPPED, table()[SHIPPED], options.weights, Progress())
     trained = network(source, 0, None)
     assert isinstance(trained, SmallNetwork)
-    if options.what == "photos":
-        photos(options.folder, trained, (3, 4, 6))
+    if options.what != "procedural":
+        {"photos": photos, "depth": depth}[options.what](options.folder, trained, (3, 4, 6))
         return
     untrained = network(Checkpoint(SHIPPED, table()[SHIPPED], None, source.config), 0, None)
     assert isinstance(untrained, SmallNetwork)
