@@ -78,8 +78,6 @@ def method(name: str) -> Method:
     else:
         known = ", ".join([*METHODS, NEAREST, *(n for n in (*GEOMETRY, *SPLATS) if n not in METHODS)])
         raise InputError("--methods", f"'{name}' is no method", f"Use some of {known}; {REFINED} behind one refines its splats")
-    if name != base and found.geometry == "colmap" and base in ("colmap", "colmap-few"):
-        found = replace(found, settings=None)  # cameras as a run finds them
     return replace(found, refined=name != base)
 
 

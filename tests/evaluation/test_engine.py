@@ -204,3 +204,8 @@ def test_an_empty_data_set_is_refused(tmp_path, capsys):
     (tmp_path / "none").mkdir()
     assert outcome(["eval", "poses", str(tmp_path / "none"), "--methods", "colmap", "--out", str(tmp_path / "out")]) == 2
     assert "no data set lies here" in capsys.readouterr().err
+
+
+def test_refining_a_methods_splats_changes_nothing_of_its_cameras():
+    for name in ("colmap", "colmap-few", "recon3d-small", "joint"):
+        assert replace(methods.method(f"{name}+3dgs"), refined=False) == methods.method(name)
