@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
@@ -16,10 +17,10 @@ from recon3d.progress import Progress
 
 @dataclass(frozen=True)
 class Improvement:
-    """A step on the geometry that returns its input where it does no better, and says so."""
+    """A step on the geometry that returns its input where it does no better, and what it has to say (None: nothing)."""
 
     name: str
-    apply: Callable[[Views, Geometry], Geometry]
+    apply: Callable[[Views, Geometry], tuple[Geometry, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ def run(views: Views, method: Method, progress: Progress) -> tuple[Scene, StageR
     with progress.stage("geometry"):
         views, geometry, of_geometry = method.geometry(views)
     geometry.check("geometry")
+    of_improvements: dict[str, Any] = {}
     for improve in method.improvements:
         with progress.stage(improve.name):
-            geometry = improve.apply(views, geometry)
+            geometry, of_improvements[improve.name] = improve.apply(views, geometry)
         geometry.check(improve.name)
     progress.snapshot(Located(views, geometry))
     seen = ~views.held_out  # held-out views may give cameras, never pixels
@@ -62,4 +64,5 @@ def run(views: Views, method: Method, progress: Progress) -> tuple[Scene, StageR
         gaussians, geometry, of_refinement = method.refine(views, geometry, gaussians)
     gaussians.check("refinement")
     geometry.check("refinement")
-    return Scene(gaussians, geometry, views), StageReports(of_geometry, of_splats, of_refinement)
+    reports = StageReports(of_geometry, of_splats, of_refinement, of_improvements)
+    return Scene(gaussians, geometry, views), reports

@@ -138,8 +138,8 @@ def method_of(asked: Asked, backend: str) -> Method:
             return found.views, replace(found.geometry, scale="metres", scale_source="given poses"), found.report
         return found.views, found.geometry, found.report
 
-    def apply_upright(views: Views, geometry: Geometry) -> Geometry:
-        return geometry.transformed(upright(geometry))
+    def apply_upright(views: Views, geometry: Geometry) -> tuple[Geometry, None]:
+        return geometry.transformed(upright(geometry)), None
 
     return Method(
         geometry=geometry,

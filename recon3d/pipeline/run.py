@@ -132,6 +132,7 @@ def parts_of(outcome: Outcome) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "rasterizer": outcome.rasterizer,
         "geometry": told(stages.geometry),
+        **{name.replace(" ", "_"): told(value) for name, value in stages.improvements.items() if value is not None},
         "splats": shown | told(stages.splats),
         "refinement": told(stages.refinement),
         "world": {key: value for key, value in asdict(outcome.world).items() if value is not None},

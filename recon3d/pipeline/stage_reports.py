@@ -82,6 +82,7 @@ class StageReports:
     geometry: GeometryReport
     splats: SplatsReport
     refinement: RefinementReport
+    improvements: Mapping[str, Any]  # frozen values by the names of the improvements; None: nothing to say
 
 
 def told(value: Any) -> Any:

@@ -35,11 +35,12 @@ def test_every_stage_is_given_what_is_its_own_and_its_report_comes_back_under_it
         assert geometry is moved and len(gaussians) == 9 and len(views) == 3
         return fewer, geometry, RefinementReport(steps=7)
 
-    method = Method(geometry, (Improvement("moved", lambda views, geometry: moved),), splats, lambda: None, refine)
+    method = Method(geometry, (Improvement("moved", lambda views, geometry: (moved, "by one")),), splats, lambda: None, refine)
     progress = Progress()
     scene, reports = run(views_of(torch.zeros(3, 3, 8, 8), held_out=[1]), method, progress)
     assert scene.gaussians is fewer and scene.geometry is moved
     assert (reports.geometry, reports.splats.row, reports.refinement.steps) == (GEOMETRY, "lift", 7)
+    assert reports.improvements == {"moved": "by one"}
     assert [stage.name for stage in progress.stages] == ["geometry", "moved", "splats", "compiling", "refinement"]
 
 
