@@ -41,6 +41,8 @@ class Options:
     +3dgs behind a name: its splats are refined, with as many steps for all."""
     predictions: tuple[str, ...] = ()
     """NAME=FOLDER: what another program wrote (docs/predictions.md)."""
+    weights: tuple[str, ...] = ()
+    """NAME=FILE: of a network, in the place of its published ones; a checkpoint, a folder with one, or random."""
     views: str = "3,6,all"
     """Numbers of input views, where no --frames name them."""
     frames: Path | None = None
@@ -89,6 +91,7 @@ def evaluated(task: Literal["nvs", "poses", "depth", "points"], arguments: list[
     options = parse(Options, f"eval {task}", arguments, ABOUT)
     views, shard = views_of(options.views), Shard.parsed(options.shard)
     predictions = tuple(prediction_of(text) for text in options.predictions)
+    weights = tuple(named("--weights", text) for text in options.weights)
     check_exists(options.dataset, "recon3d data check says what is read")
 
     from recon3d.evaluation.engine import Evaluation, evaluate, evaluate_on_ray
@@ -96,7 +99,7 @@ def evaluated(task: Literal["nvs", "poses", "depth", "points"], arguments: list[
 
     asked = Evaluation(
         task, options.dataset, options.out, tuple(n.strip() for n in options.methods.split(",") if n.strip()), predictions,
-        views, options.frames, options.rules, options.split, options.size, options.cameras, options.holdout,
+        weights, views, options.frames, options.rules, options.split, options.size, options.cameras, options.holdout,
         options.alignment, options.lpips, options.name, options.device, options.seed, shard,
     )  # fmt: skip
     if options.ray is not None:
@@ -133,11 +136,17 @@ def views_of(text: str) -> tuple[int | None, ...]:
 
 
 def prediction_of(text: str) -> tuple[str, Path]:
-    name, _, folder = text.partition("=")
-    if not name or not folder:
-        raise InputError("--predictions", f"'{text}' is not NAME=FOLDER", "Name the method, then where its files lie")
+    name, folder = named("--predictions", text)
     check_exists(Path(folder), "docs/predictions.md says how files are named")
     return name, Path(folder)
+
+
+def named(flag: str, text: str) -> tuple[str, str]:
+    """"NAME=PLACE" in two. Raises InputError at the flag."""
+    name, _, place = text.partition("=")
+    if not name or not place:
+        raise InputError(flag, f"'{text}' is not NAME=PLACE", "Give the name, then where its files lie")
+    return name, place
 
 
 ACTIONS: dict[str, Callable[[list[str]], None]] = {

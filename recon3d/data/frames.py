@@ -25,7 +25,8 @@ OVERLAPS: dict[Literal["small", "medium", "large"], tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Choice:
-    """Frames of one scene, numbered in the order in which it stores them. A target may be a context frame too."""
+    """Frames of one scene, numbered in the order in which it stores them. A target may be a context frame too; where cameras
+    or depth are asked for there may be none."""
 
     scene: str
     context: tuple[int, ...]
@@ -95,11 +96,14 @@ def _choice(scene: str, entry: Any, path: Path) -> Choice:
         raise InputError(path, f"{scene}: overlap is not a number", REMEDY)
     # NoPoSplat writes -1 where it did not measure it.
     known = None if overlap is None or not 0 <= overlap <= 1 else float(overlap)
-    return Choice(scene, _numbers(entry, "context", scene, path), _numbers(entry, "target", scene, path), known)
+    context = _numbers(entry, "context", scene, path)
+    if not context:
+        raise InputError(path, f"{scene}: context names no frames", REMEDY)
+    return Choice(scene, context, _numbers(entry, "target", scene, path), known)
 
 
 def _numbers(entry: Mapping[str, Any], key: str, scene: str, path: Path) -> tuple[int, ...]:
     found = entry.get(key)
-    if not isinstance(found, list) or not found or not all(type(i) is int and i >= 0 for i in found):
+    if not isinstance(found, list) or not all(type(i) is int and i >= 0 for i in found):
         raise InputError(path, f"{scene}: {key} is no list of frame numbers", REMEDY)
     return tuple(found)

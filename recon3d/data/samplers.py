@@ -50,6 +50,14 @@ def spread(scene: str, count: int, contexts: int, every: int, start: int) -> Cho
     return Choice(scene, tuple(rest[i] for i in evenly(len(rest), contexts)), target)
 
 
+def drawn(scene: str, count: int, wanted: int, seed: int) -> Choice | Skipped:
+    """`wanted` different frames of a scene of `count`, drawn at random, in their order: those of pose benchmarks."""
+    if count < wanted:
+        return Skipped(scene, f"its {count} frames are too few for {wanted} views")
+    random = np.random.default_rng([seed, zlib.crc32(scene.encode())])
+    return Choice(scene, tuple(sorted(random.choice(count, wanted, replace=False).tolist())), ())
+
+
 def evenly(count: int, wanted: int) -> tuple[int, ...]:
     """`wanted` of `count` frames, the first and the last among them; all where there are no more."""
     if wanted >= count:

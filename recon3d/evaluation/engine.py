@@ -22,6 +22,8 @@ from recon3d.evaluation.measuring import Measured, Settings, measured_method, me
 from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method, weights_of
 from recon3d.evaluation.records import Record, Task, record_path, write_record
 from recon3d.metrics.lpips import load_lpips
+from recon3d.models.checkpoints import RANDOM
+from recon3d.models.weights import table
 from recon3d.pipeline.ray_tasks import on_ray
 from recon3d.pipeline.request import parse_holdout
 from recon3d.pipeline.shards import Shard
@@ -42,6 +44,7 @@ class Evaluation:
     out: Path
     methods: tuple[str, ...] = ()
     predictions: tuple[tuple[str, Path], ...] = ()  # name, folder
+    weights: tuple[tuple[str, str], ...] = ()  # name of published weights, and a file, a folder or "random" in their place
     views: tuple[int | None, ...] = (3, 6, None)  # numbers of input views; None: all. Not with a frame list
     frames: Path | None = None
     rules: str = "none"  # a row of data.rules.RULES
@@ -106,6 +109,11 @@ def check(asked: Evaluation) -> None:
     names = [*asked.methods, *(name for name, _ in asked.predictions)]
     if len(set(names)) < len(names):
         raise InputError("--methods", "a name comes twice", "Give each method and each prediction one name")
+    for key, place in asked.weights:
+        if key not in table():
+            raise InputError("--weights", f"'{key}' names no weights", "recon3d weights list shows the names")
+        if place != RANDOM:
+            check_exists(Path(place), "Give a checkpoint file, a folder with one, or the word random")
     if asked.rules not in RULES:
         raise InputError("--rules", f"'{asked.rules}' are no rules", f"Use {', '.join(RULES)}")
     if any(count is not None and count < 2 for count in asked.views):
@@ -136,7 +144,7 @@ def same_request(asked: Evaluation) -> None:
 def settings_of(asked: Evaluation) -> Settings:
     return Settings(
         asked.task, PictureSize.parsed(asked.size), asked.cameras == "given", asked.alignment, load_lpips("vgg", asked.lpips),
-        asked.device, asked.seed, asked.out,
+        asked.device, asked.seed, asked.out, dict(asked.weights),
     )  # fmt: skip
 
 
@@ -162,6 +170,9 @@ def choices(asked: Evaluation) -> Iterator[Subset | Skipped]:
                 yield found
                 continue
             scene, choice = found
+            if asked.task == "nvs" and not choice.target:
+                yield Skipped(scene.name, "the list names no target for it")
+                continue
             scene = with_unit_baseline(scene, choice.context) if rules.unit_baseline else scene
             yield Subset(scene, choice.context, choice.target)
         return
@@ -196,7 +207,7 @@ def spread_choices(asked: Evaluation, scene: PosedScene) -> Iterator[Subset | Sk
 def of_unit(asked: Evaluation, settings: Settings, unit: Unit) -> Record:
     """What a method makes of the frames, judged. Whatever it raises is its failure, told in one line."""
     subset, is_run = unit.subset, unit.method in asked.methods and unit.method != NEAREST
-    weights = weights_of(unit.method) if is_run else {}
+    weights = weights_of(unit.method, settings.weights) if is_run else {}
     blank = Record(
         asked.task, asked.name or asked.dataset.resolve().name, subset.scene.name, len(subset.context), unit.method, "ok",
         total=len(subset.context), protocol=protocol_of(asked), versions=stamped(subset) | weights,

@@ -40,6 +40,7 @@ class Settings:
     device: Device
     seed: int
     out: Path  # photos, cameras that are kept, and pictures go there
+    weights: dict[str, str]  # of networks, in the place of the published ones
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ def measured_method(settings: Settings, subset: Subset, name: str) -> Measured:
     views = given_views(subset, settings.size, settings.posed, settings.out / "photos" / subset.scene.name)
     with_splats = settings.task == "nvs" or (settings.task == "depth" and what.refined)
     found = carried_out(
-        what, views, settings.size.longest_side, settings.seed, settings.out / "kept" / place, with_splats, settings.device
-    )
+        what, views, settings.size.longest_side, settings.seed, settings.out / "kept" / place, with_splats, settings.device,
+        settings.weights,
+    )  # fmt: skip
     return Measured(judged(settings, subset, found, name), len(found.names), round(found.seconds, 2))
 
 

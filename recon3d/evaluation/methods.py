@@ -6,6 +6,7 @@ Everything runs by the pipeline of `recon3d run`; a method says which rows of it
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from recon3d.errors import InputError
 from recon3d.evaluation.kept import Kept
 from recon3d.io.load import Loaded
 from recon3d.models import checkpoints
+from recon3d.models.checkpoints import RANDOM
 from recon3d.models.weights import table
 from recon3d.pipeline.choices import GEOMETRY, SPLATS
 from recon3d.pipeline.method import run
@@ -82,20 +84,22 @@ def method(name: str) -> Method:
 
 
 def carried_out(
-    what: Method, views: Views, size: int, seed: int, kept: Path, splats: bool, device: Device
+    what: Method, views: Views, size: int, seed: int, kept: Path, splats: bool, device: Device, weights: Mapping[str, str]
 ) -> Found:
-    """The method on views; its cameras are kept in a folder, for other tasks on the same views. Raises InputError."""
+    """The method on views; its cameras are kept in a folder, for other tasks on the same views. `weights`: a file, a folder
+    or "random" by the names of weights, in the place of the published ones. Raises InputError."""
     steps = str(STEPS if what.refined else 0)
+    key = GEOMETRY[what.geometry].weights
+    of_head = SPLATS[what.splats].weights if what.splats in SPLATS else None
     request = Request(
         geometry=what.geometry, splats=what.splats, refine=steps, max_size=size, seed=seed, orientation="none",
-        device=device,
+        device=device, weights=weights.get(key or ""), splats_weights=weights.get(of_head or ""),
     )  # fmt: skip
     chosen = plan(request)
     chosen = chosen if what.settings is None else replace(chosen, settings=what.settings)
     progress = Progress()
     posed = bool(views.pose_known.any())
-    key = GEOMETRY[what.geometry].weights
-    of_network = () if key is None else (size, weights_hash(key))  # COLMAP looks at the photos themselves
+    of_network = () if key is None else (size, weights_hash(key, weights))  # COLMAP looks at the photos themselves
     keeper = Kept(kept, repr((what.geometry, what.settings, views.names, seed, posed, *of_network)))
     loaded = Loaded(views, (), False, None, (), False)
     asked = Asked(request, chosen, loaded, WHERE, keeper, progress)
@@ -111,14 +115,22 @@ def carried_out(
     return Found(names, known.cameras, known.points, known.depth, gaussians, seconds)
 
 
-def weights_hash(key: str) -> str:
-    """sha256 of published weights that are here, "not here" of others: what they gave is not kept for later ones."""
-    path = checkpoints.cached(table()[key])
-    return "not here" if path is None else checkpoints.sha256(path)
+def weights_hash(key: str, given: Mapping[str, str]) -> str:
+    """sha256 of the weights that are used: "random", or "not here" of published ones whose results are not kept for later.
+
+    Raises InputError where a given folder has no checkpoint.
+    """
+    if given.get(key) == RANDOM:
+        return RANDOM
+    row = table()[key]
+    path = Path(given[key]) if key in given else checkpoints.cached(row)
+    if path is None:
+        return "not here"
+    return checkpoints.sha256(checkpoints.file_in(path, row) if path.is_dir() else path)
 
 
-def weights_of(name: str) -> dict[str, str]:
+def weights_of(name: str, given: Mapping[str, str]) -> dict[str, str]:
     """The weights of a method's networks and a part of their hashes, for its records."""
     what = method(name)
     rows = [GEOMETRY[what.geometry], *([SPLATS[what.splats]] if what.splats in SPLATS else [])]
-    return {row.weights: weights_hash(row.weights)[:16] for row in rows if row.weights is not None}
+    return {row.weights: weights_hash(row.weights, given)[:16] for row in rows if row.weights is not None}

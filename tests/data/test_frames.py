@@ -36,7 +36,7 @@ def test_null_is_a_scene_that_is_skipped_and_says_so(tmp_path):
 
 
 def test_our_own_list_is_read_as_it_was_written(tmp_path):
-    choices = (Choice("a", (0, 5), (1, 2)), Choice("a", (3, 4), (5,), 0.75), Choice("b", (1, 0), (7,)))
+    choices = (Choice("a", (0, 5), (1, 2)), Choice("a", (3, 4), (5,), 0.75), Choice("b", (1, 0), (7,)), Choice("c", (2,), ()))
     write_frames(tmp_path / "list.json", choices)
     assert read_frames(tmp_path / "list.json").choices == choices
     (tmp_path / "list.json.gz").write_bytes(gzip.compress((tmp_path / "list.json").read_bytes()))
@@ -48,7 +48,7 @@ def test_our_own_list_is_read_as_it_was_written(tmp_path):
     [
         ({"a": {"context": [0, -1], "target": [1]}}, "a: context is no list of frame numbers"),
         ({"a": {"context": [0, True], "target": [1]}}, "a: context is no list"),
-        ({"a": {"context": [0], "target": []}}, "a: target is no list"),
+        ({"a": {"context": [], "target": [1]}}, "a: context names no frames"),
         ({"a": [1]}, "a: neither frames nor null"),
         ([{"context": [0]}], "neither an index of scenes nor a list"),
         (7, "neither an index"),

@@ -105,7 +105,7 @@ def test_the_nearest_photo_is_what_it_says(made, tmp_path):
     assert found[1].figures["psnr_aligned"] == found[1].figures["psnr_transferred"] == pytest.approx(psnr(a, b), abs=1e-4)
 
 
-def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made, tmp_path, monkeypatch):
+def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made, tmp_path):
     ask = Evaluation("poses", made[0], tmp_path, methods=("recon3d-small",), views=(3,), size="64")
     one = records(ask)
     assert all(r.status == "ok" and r.registered == 3 and r.seconds is not None for r in one)
@@ -118,10 +118,21 @@ def test_the_shipped_network_is_run_and_its_kept_cameras_serve_another_task(made
     before = [f.stat().st_mtime_ns for f in files]
     assert evaluate(replace(ask, task="points"), Progress()) == 2
     assert [f.stat().st_mtime_ns for f in files] == before
-    monkeypatch.setattr(methods, "weights_hash", lambda key: "of other weights")  # whose answers are not those kept
-    shutil.copytree(tmp_path / "kept", tmp_path / "third" / "kept")
-    evaluate(replace(ask, out=tmp_path / "third"), Progress())
-    assert len(list((tmp_path / "third").glob("kept/*/*.npz"))) == 4
+    shutil.copytree(tmp_path / "kept", tmp_path / "other" / "kept")  # answers of other weights are not those kept
+    other = records(replace(ask, out=tmp_path / "other", weights=(("recon3d-small", "random"),)))
+    assert len(list((tmp_path / "other").glob("kept/*/*.npz"))) == 4
+    assert [r.versions["recon3d-small"] for r in other] == ["random", "random"]
+    assert [r.pair_errors for r in other] != [r.pair_errors for r in one]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [("small=x.pt", "'small' names no weights"), ("da3-base=none.pt", "none.pt"), ("x", "NAME=PLACE")],
+)
+def test_weights_that_are_nowhere_are_one_line(made, tmp_path, capsys, words, what):
+    command = ["eval", "poses", str(made[0]), "--methods", "da3-base", "--weights", words, "--out", str(tmp_path / "out")]
+    assert outcome(command) == 2 and what in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_shards_make_what_one_run_makes_and_merge_into_its_report(made, tmp_path, capsys):
@@ -139,7 +150,7 @@ def test_a_killed_worker_started_again_ends_in_the_same_report(made, tmp_path):
     script = (
         "from tests.evaluation.test_engine import *\nfrom pathlib import Path\n"
         f"evaluate(Evaluation('nvs', Path({str(made[0])!r}), Path({str(tmp_path / 'killed')!r}), ('nearest photo',),"
-        f" (('oracle', Path({str(made[1])!r})),), (3, None), size='64'), Progress())\n"
+        f" (('oracle', Path({str(made[1])!r})),), views=(3, None), size='64'), Progress())\n"
     )
     worker = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
     while not list((tmp_path / "killed").glob("results/*/*/[!.]*.json")):

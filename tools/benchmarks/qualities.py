@@ -1,0 +1,96 @@
+"""Does a higher --quality predict held-out photos better? PSNR of what each makes, over the steps of its refinement.
+
+    python -m tools.benchmarks.qualities ../shared/data --out out/qualities
+
+Cameras by COLMAP from all photos, once for each scene; photos 4, 12, ... held out. Each quality works at its own size with
+its own steps and Gaussians, and all are measured on pictures of one size, that of `standard`. Cells that the folder holds
+already are not computed again, so a measurement that was cut off goes on. Prints a table in markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from recon3d.atomic import atomic_file
+from recon3d.core.geometry import Geometry
+from recon3d.core.scene import Scene
+from recon3d.core.views import Views
+from recon3d.pipeline.choices import QUALITY
+from recon3d.pipeline.holdout import measure
+from recon3d.progress import Event, Progress
+from recon3d.reconstruction.pruning import brought_near
+from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
+from recon3d.reconstruction.seeding.seed import seed as seeded
+from tools.benchmarks.refinement import cameras_of, held_out_scene
+
+SCENES = ("herz-jesu-P8", "fountain-P11", "flower", "banana", "kitchen", "street")
+POINTS = 4  # of a curve
+
+
+def cell(flat: Views, known: Geometry, target: Views, target_known: Geometry, quality: str, seed: int) -> dict:
+    """One quality on one scene: the held-out PSNR in the middle of its refinement and at its end."""
+    row, seen = QUALITY[quality], ~flat.held_out
+    curve: list[list[float]] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "snapshot":
+            near = brought_near(event.payload.gaussians, known.cameras)
+            curve.append([event.payload.step, measure(Scene(near, target_known, target))["mean"]["psnr"]])
+
+    options = Refinement(steps=row.steps, max_gaussians=row.max_gaussians, seed=seed, snapshot_every=row.steps // POINTS)
+    refined = refine(flat, known, seeded(flat[seen], known[seen]), options, Progress(listen))
+    near = brought_near(refined.gaussians, known.cameras)
+    quality_of_end = measure(Scene(near, target_known, target))["mean"]
+    return {"gaussians": len(near), "psnr": quality_of_end["psnr"], "ssim": quality_of_end["ssim"], "curve": curve}
+
+
+def table(rows: Sequence[dict]) -> str:
+    lines = ["| scene | photos | " + " | ".join(QUALITY) + " |", "|" + " --- |" * (2 + len(QUALITY))]
+    for scene in dict.fromkeys(r["scene"] for r in rows):
+        mine, cells = [r for r in rows if r["scene"] == scene], []
+        for quality in QUALITY:
+            values = [r["psnr"] for r in mine if r["quality"] == quality]
+            cells.append(f"{statistics.mean(values):.2f}" if values else "")
+        lines.append(f"| {scene} | {mine[0]['photos']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("folder", type=Path)
+    ask.add_argument("--out", type=Path, required=True)
+    ask.add_argument("--scenes", nargs="*", default=SCENES)
+    ask.add_argument("--qualities", nargs="*", default=list(QUALITY))
+    ask.add_argument("--seeds", nargs="*", type=int, default=[0])
+    options = ask.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept = options.out / "qualities.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else []
+    warm_up()
+    target_size = QUALITY["standard"].max_size
+    for name in options.scenes:
+        wanted = [(q, s) for s in options.seeds for q in options.qualities]
+        done = {(r["quality"], r["seed"]) for r in rows if r["scene"] == name}
+        if done.issuperset(wanted):
+            continue
+        loaded, found = cameras_of(options.folder / name, max(QUALITY[q].max_size for q in options.qualities), Progress())
+        target, target_known = held_out_scene(loaded, found, "8:4", target_size)
+        for quality, seed in wanted:
+            if (quality, seed) not in done:
+                flat, known = held_out_scene(loaded, found, "8:4", QUALITY[quality].max_size)
+                of_cell = cell(flat, known, target, target_known, quality, seed)
+                photos = int((~flat.held_out).sum())
+                rows.append({"scene": name, "photos": photos, "quality": quality, "seed": seed, **of_cell})
+                print(rows[-1], file=sys.stderr, flush=True)
+                with atomic_file(kept) as file:
+                    file.write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
