@@ -58,6 +58,7 @@ class Answer:
     photo_rects: Annotated[Tensor, "N 4"]  # where in its pictures the photos are
     unposed: tuple[int, ...] = ()  # photos of which nothing told a pose: they stand where the search for one began
     features: Annotated[Tensor, "N C h w"] | None = None  # of the pictures, on the network's device, where asked for
+    sky: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # bool, of networks that say what is sky
 
     def __post_init__(self) -> None:
         check_shapes(self)
@@ -74,11 +75,13 @@ def scaled_and_moved(
 def ranked(
     confidence: Annotated[Iterable[Tensor], "N × H W"],
 ) -> Annotated[tuple[Tensor, ...], "N × H W"]:
-    """Raw confidences as ranks in 0 to 1 over the scene; equal ones share a rank. Their scale means nothing otherwise."""
+    """Raw confidences as ranks over the scene: the share of pixels that are no more confident. Their scale means nothing.
+
+    Equal ones share a rank, and none is 0, which is left to pixels that are masked or sky.
+    """
     raw = [of_view.float().cpu() for of_view in confidence]
-    values, where, counts = torch.cat([x.flatten() for x in raw]).unique(return_inverse=True, return_counts=True)
-    below = counts.cumsum(0) - counts
-    ranks = (below.double() / below[-1]).float() if len(values) > 1 else torch.ones(1)
+    _, where, counts = torch.cat([x.flatten() for x in raw]).unique(return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum(0).double() / counts.sum()).float()
     of_views = ranks[where].split([x.numel() for x in raw])
     return tuple(ranks.reshape(x.shape) for ranks, x in zip(of_views, raw, strict=True))
 

@@ -50,6 +50,10 @@ class Request:
     --splats ilrm-dl3dv-... takes the ten steps of its authors."""
     max_gaussians: int | None = None
     """No more Gaussians than this, whoever makes them."""
+    max_points: int = 50_000
+    """No more points than this in the cloud of a network's depth, which is written beside its cameras."""
+    keep_sky: bool = False
+    """Lift what a network, or else a simple test of colours and depth, calls sky; without it no Gaussian is made of it."""
     max_file_mb: float | None = None
     """The same as a size of the PLY in megabytes; the smaller of the two counts."""
     holdout: str | None = None
@@ -116,6 +120,7 @@ def plan(request: Request, on_a_gpu: bool = False) -> Plan:
     for flag, value, least in (
         ("--max-size", request.max_size, 32),
         ("--max-gaussians", request.max_gaussians, 1),
+        ("--max-points", request.max_points, 1),
         ("--max-images", request.max_images, 2),
         ("--anchors", request.anchors, 1),
         ("--seed", request.seed, 0),

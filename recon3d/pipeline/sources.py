@@ -119,13 +119,20 @@ def network(views: Views, asked: Asked) -> Sourced:
     if answer.unposed:
         names = ", ".join(views.names[i] for i in answer.unposed)
         asked.progress.note(f"no pair of photos tells where these stand, and they are not to be trusted: {names}")
-    flat, known = in_photos(answer, views, asked.chosen.max_size)
+    flat, known = in_photos(answer, views, asked.chosen.max_size, asked.request.max_points, asked.request.keep_sky)
     settings = f"{how.size} px, {how.linear_layers} on {how.device}"
     report = stated(
         asked, views, known, tuple(range(len(views))), repeatable=how.device == "cpu", settings=settings,
-        why=how.why, acceptance={}, disagreement={}, weights=source.report(), network=how,
+        why=how.why, acceptance={}, disagreement={}, weights=source.report(), network=how, sky=share_of_sky(known),
     )  # fmt: skip
     return Sourced(flat, known, report)
+
+
+def share_of_sky(known: Geometry) -> float:
+    """Of the pixels with a depth, those without confidence."""
+    assert known.depth is not None and known.confidence is not None
+    sky = sum(int(((d > 0) & (c == 0)).sum()) for d, c in zip(known.depth, known.confidence, strict=True))
+    return round(sky / max(sum(int((d > 0).sum()) for d in known.depth), 1), 4)
 
 
 def warn(source: Checkpoint, views: Views, asked: Asked) -> None:
@@ -184,6 +191,7 @@ def pack_answer(found: tuple[Answer, NetworkReport]) -> Arrays:
     }  # fmt: skip
     arrays |= {f"depth_{i}": x for i, x in enumerate(known.depth)}
     arrays |= {f"confidence_{i}": x for i, x in enumerate(known.confidence)}
+    arrays |= {f"sky_{i}": x for i, x in enumerate(answer.sky or ())}
     words = asdict(how) | {"scale": known.scale, "scale_source": known.scale_source, "source": known.source}
     words["unposed"] = answer.unposed
     return {name: x.numpy() for name, x in arrays.items()} | {"words": np.array(json.dumps(words))}
@@ -201,4 +209,5 @@ def unpack_answer(arrays: Arrays) -> tuple[Answer, NetworkReport]:
         scale_source=words.pop("scale_source"), source=words.pop("source"),
     )  # fmt: skip
     unposed = tuple(words.pop("unposed"))
-    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed), NetworkReport(**words)
+    sky = tuple(known[f"sky_{i}"] for i in range(views)) if "sky_0" in known else None
+    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed, sky=sky), NetworkReport(**words)

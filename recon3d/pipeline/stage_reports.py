@@ -41,6 +41,7 @@ class GeometryReport:
     repeatable: bool
     weights: WeightsReport | None = None
     network: NetworkReport | None = None
+    sky: float | None = None  # share of the pixels of depth maps that was taken for sky
 
 
 @dataclass(frozen=True)

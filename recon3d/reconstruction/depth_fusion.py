@@ -13,6 +13,7 @@ from recon3d.core.geometry import Geometry
 # Chosen on six procedural scenes with 2 % noise, 2 to 16 views (tools/benchmarks/more_views.py).
 AGREE = 0.06  # of the depth: as near as this, two views mean the same surface
 COARSER = 1.5  # times the pixel of a view: a place that another sees so coarsely, or finer, is left to that one
+FARTHER = 2 * AGREE  # a view that sees so much farther there sees through a point
 NEIGHBOURS = 16  # views that each is compared with, the nearest ones: memory and time stay in proportion to the pixels
 
 Pixels = Annotated[Tensor, "P"]  # int64, flat indices into a view's picture
@@ -22,23 +23,48 @@ def one_surface(geometry: Geometry, chosen: Sequence[Pixels]) -> list[tuple[Pixe
     """Of the chosen pixels of each view those that it keeps, with their depth (float64) averaged over the views that agree.
 
     Views that see finest come first; a pixel is left out where a view before its own agrees on its depth and sees it hardly
-    coarser. The depth is the geometric mean of what all agreeing neighbours say, each by its depth over the projected one.
+    coarser, and where it is contradicted. The depth is the geometric mean of what all agreeing neighbours say, each by its
+    depth over the projected one.
     """
-    rank = finest_first(geometry)
+    rank, focal = finest_first(geometry), geometry.cameras.focal_lengths
     kept = []
     for i, pixels in enumerate(chosen):
         neighbours = nearest(geometry, i)
-        depth = depth_at(geometry, i, pixels)
-        projected, seen = looked_up(geometry, world_points(geometry, i, pixels, depth), neighbours)
-        off = (seen / projected).log()
-        agrees = off.abs() < AGREE  # NaN and infinity where a neighbour sees nothing: false
-        focal = geometry.cameras.focal_lengths
+        depth, projected, off = compared(geometry, i, pixels, neighbours)
+        agrees = off.abs() < AGREE
         hardly_coarser = projected / focal[neighbours, None] <= COARSER * depth / focal[i]
         before = (rank[neighbours] < rank[i])[:, None]
-        stays = ~(agrees & hardly_coarser & before).any(0)
+        stays = ~(agrees & hardly_coarser & before).any(0) & ~contradicted(off)
         mean = torch.where(agrees, off, 0).sum(0) / (1 + agrees.sum(0))
         kept.append((pixels[stays], (depth * mean.exp())[stays]))
     return kept
+
+
+def every_view(geometry: Geometry, chosen: Sequence[Pixels]) -> list[tuple[Pixels, Annotated[Tensor, "P"]]]:
+    """The chosen pixels of each view with their depth (float64), those that are contradicted left out."""
+    kept = []
+    for i, pixels in enumerate(chosen):
+        depth, _, off = compared(geometry, i, pixels, nearest(geometry, i))
+        stays = ~contradicted(off)
+        kept.append((pixels[stays], depth[stays]))
+    return kept
+
+
+def compared(
+    geometry: Geometry, i: int, pixels: Pixels, neighbours: Annotated[Tensor, "M"]
+) -> tuple[Annotated[Tensor, "P"], Annotated[Tensor, "M P"], Annotated[Tensor, "M P"]]:
+    """Depth of some pixels of view i; as it projects into neighbours; and the logarithm of what these see there over that
+    (NaN or infinite where one sees nothing)."""
+    depth = depth_at(geometry, i, pixels)
+    projected, seen = looked_up(geometry, world_points(geometry, i, pixels, depth), neighbours)
+    return depth, projected, (seen / projected).log()
+
+
+def contradicted(off: Annotated[Tensor, "M P"]) -> Annotated[Tensor, "P"]:
+    """bool: points through which at least two views see, and more than twice as many as agree. A view that sees something
+    nearer says nothing: it may be hidden from it."""
+    through, agree = (off > FARTHER).sum(0), (off.abs() < AGREE).sum(0)
+    return (through >= 2) & (through > 2 * agree)
 
 
 def finest_first(geometry: Geometry) -> Annotated[Tensor, "N"]:

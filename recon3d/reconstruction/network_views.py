@@ -15,18 +15,27 @@ from recon3d.core.lens import Lens
 from recon3d.core.views import Views
 from recon3d.io.undistortion import undistorted_views
 from recon3d.models.pictures import Answer
+from recon3d.reconstruction.confidence import believed, least_confidence
+from recon3d.reconstruction.depth_fusion import depth_at as depth_of
+from recon3d.reconstruction.depth_fusion import world_points
+from recon3d.reconstruction.sky import sky_of
+from recon3d.reconstruction.voxels import voxelised
 
 STEP = 0.02  # of the depth: where interpolation is further from the nearest pixel, there is an edge, and no depth between
-MOST_POINTS = 50_000  # of the point cloud that is written beside the cameras
-LEAST_CONFIDENT = 0.3  # rank below which a pixel gives no point of that cloud
+LEAST_CONFIDENT = 0.3  # share of the pixels, the least confident ones, that give no point of the cloud
+SEVERAL = 8  # pixels for each point that is wanted, from which the cloud is made
+FAINTEST = 2.0**-14  # confidence of a pixel with any: float16's smallest number of full precision
 UNKNOWN_ERROR = -1.0  # COLMAP's mark for a point whose reprojection error nobody measured
 
 
-def in_photos(answer: Answer, views: Views, max_size: int) -> tuple[Views, Geometry]:
+def in_photos(
+    answer: Answer, views: Views, max_size: int, max_points: int = 50_000, keep_sky: bool = False
+) -> tuple[Views, Geometry]:
     """The views at working size with the lenses that the network's K mean, and its geometry in their pixels.
 
     Every view is a camera of its own: networks predict K view by view, and depth belongs to that K. What a picture did not
-    show (cropped, masked) has depth 0.
+    show (cropped, masked) has depth 0 and no confidence. Sky has a depth, but no confidence unless `keep_sky`: what the
+    network calls so, or what looks so where it calls nothing. Confidence is float16: of 1000 photos every byte counts.
     """
     known = answer.geometry
     K_of_photos = torch.linalg.inv(answer.network_from_photo) @ known.cameras.K
@@ -45,11 +54,23 @@ def in_photos(answer: Answer, views: Views, max_size: int) -> tuple[Views, Geome
         mask = flat.mask(i)
         shown = shown if mask is None else shown & mask
         depth.append(torch.where(shown, depth_at(known.depth[i], at), 0))
-        confidence.append(torch.where(shown, sampled(known.confidence[i], at, "nearest"), 0))
+        if not keep_sky:
+            shown = shown & ~sky_in_photo(answer, i, at, flat.images[i], depth[i])
+        rank = sampled(known.confidence[i], at, "nearest").clamp_min(FAINTEST)
+        confidence.append(torch.where(shown, rank, 0).half())
     moved = replace(
         known, cameras=cameras, depth=tuple(depth), confidence=tuple(confidence), features=features_in_photos(answer, flat)
     )
-    return flat, with_points(flat, moved)
+    return flat, with_points(flat, moved, max_points)
+
+
+def sky_in_photo(
+    answer: Answer, i: int, at: Annotated[Tensor, "H W 2"], image: Annotated[Tensor, "3 H W"], depth: Annotated[Tensor, "H W"]
+) -> Annotated[Tensor, "H W"]:
+    """bool, in the pixels of view i's working picture."""
+    if answer.sky is None:
+        return sky_of(image, depth)
+    return sampled(answer.sky[i].float(), at, "nearest") > 0.5
 
 
 def features_in_photos(answer: Answer, views: Views) -> Annotated[Tensor, "N C h w"] | None:
@@ -91,21 +112,23 @@ def sampled(values: Annotated[Tensor, "h w"], at: Annotated[Tensor, "H W 2"], ho
     return F.grid_sample(values[None, None], grid[None], mode=how, padding_mode="border", align_corners=False)[0, 0]
 
 
-def with_points(views: Views, geometry: Geometry) -> Geometry:
-    """The geometry with a thinned cloud of its confident pixels, from seen views, as sparse points without tracks."""
-    assert geometry.depth is not None and geometry.confidence is not None
+def with_points(views: Views, geometry: Geometry, most: int) -> Geometry:
+    """The geometry with a cloud of its confident pixels, from seen views, as at most `most` sparse points without tracks."""
+    assert geometry.depth is not None
     seen = (~views.held_out).nonzero()[:, 0].tolist()
-    points, colors = [], []
+    least = least_confidence(geometry, seen, LEAST_CONFIDENT)
+    every = max(1, sum(geometry.depth[i].numel() for i in seen) // (SEVERAL * most))
+    points, colors, sizes = [], [], []
     for i in seen:
-        good = (geometry.depth[i] > 0) & (geometry.confidence[i] >= LEAST_CONFIDENT)
-        chosen = good.flatten().nonzero()[:, 0]
-        chosen = chosen[:: max(1, -(-len(chosen) * len(seen) // MOST_POINTS))]
-        points.append(geometry.cameras.unproject(i, geometry.depth[i])[0].reshape(-1, 3)[chosen])
+        chosen = believed(geometry, i, least).flatten().nonzero()[::every, 0]
+        z = depth_of(geometry, i, chosen)
+        points.append(world_points(geometry, i, chosen, z))
         colors.append(views.images[i].flatten(1).T[chosen])
-    found = torch.cat(points)
+        sizes.append(z / geometry.cameras.focal_lengths[i])
+    found, of_found = voxelised(torch.cat(points), torch.cat(colors), torch.cat(sizes), most)
     none = torch.zeros(0, dtype=torch.int64)
     return replace(
-        geometry, points=found, colors=torch.cat(colors),
+        geometry, points=found, colors=of_found,
         errors=torch.full((len(found),), UNKNOWN_ERROR, dtype=torch.float64),
         tracks=Tracks(none, none, torch.zeros(0, 2, dtype=torch.float64)),
     )  # fmt: skip

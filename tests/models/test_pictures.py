@@ -7,9 +7,15 @@ from recon3d.models.pictures import geometry_in_network, ranked
 
 def test_ranks_are_over_all_pictures_and_equal_values_share_one():
     low, high = ranked((torch.tensor([[1.0, 2.0], [2.0, 5.0]]), torch.tensor([[9.0, 5.0, 1.0]])))
-    assert torch.allclose(low, torch.tensor([[0.0, 2 / 6], [2 / 6, 4 / 6]])) and low.shape == (2, 2)
-    assert torch.allclose(high, torch.tensor([[1.0, 4 / 6, 0.0]]))
+    assert torch.allclose(low, torch.tensor([[2 / 7, 4 / 7], [4 / 7, 6 / 7]])) and low.shape == (2, 2)
+    assert torch.allclose(high, torch.tensor([[1.0, 6 / 7, 2 / 7]]))
     assert all(torch.equal(x, torch.ones(2, 2)) for x in ranked(torch.full((3, 2, 2), 7.0)))
+
+
+def test_no_rank_is_0_which_means_masked_or_sky():
+    most_alike = torch.cat((torch.ones(99), torch.tensor([2.0])))[None]
+    (found,) = ranked((most_alike,))
+    assert found[0, 0] == 0.99 and found[0, 99] == 1
 
 
 def test_pictures_of_one_size_may_come_stacked():

@@ -29,10 +29,10 @@ BORDER = 8 / 256  # of the height and of the width, whose Gaussians the publishe
 def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame."""
     pictures = preprocessed(photos, size=how.size or SIZE, patch=PATCH)
-    found, tokens = geometry_and_tokens(network, pictures, how)
+    found, tokens, sky = geometry_tokens_and_sky(network, pictures, how)
     grid = (pictures.size[0] // PATCH, pictures.size[1] // PATCH)
     features = tokens[0].transpose(1, 2).unflatten(2, grid) if how.features and tokens is not None else None
-    return Answer(found, pictures.network_from_photo, pictures.photo_rects, features=features)
+    return Answer(found, pictures.network_from_photo, pictures.photo_rects, features=features, sky=sky)
 
 
 def cost(config: Da3Config, parameters: int) -> Cost:
@@ -49,20 +49,22 @@ def geometry(
 
     `cameras_of_rays`: cameras from the rays, by samples that `seed` decides, not from the camera decoder.
     """
-    return geometry_and_tokens(network, pictures, how, cameras_of_rays, seed)[0]
+    return geometry_tokens_and_sky(network, pictures, how, cameras_of_rays, seed)[0]
 
 
 @torch.inference_mode()
-def geometry_and_tokens(
+def geometry_tokens_and_sky(
     network: Da3 | Da3Nested, pictures: NetworkPictures, how: Pass, cameras_of_rays: bool = False, seed: int = 0
-) -> tuple[Geometry, Annotated[Tensor, "1 N L D"] | None]:
-    """The same, and the patch tokens of the last layer that the heads read; the nested network keeps none."""
+) -> tuple[Geometry, Annotated[Tensor, "1 N L D"] | None, Annotated[tuple[Tensor, ...], "N × H W"] | None]:
+    """The same, the patch tokens of the last layer that the heads read, and what is sky (bool): the nested network, which
+    has a head for sky, keeps no tokens; the others say nothing of sky."""
     wanted = Wanted(cameras_of_rays=cameras_of_rays, seed=seed, chunk=how.chunk)
     images = normalised(pictures.images)[None].to(how.device)
     if isinstance(network, Da3Nested):
-        return geometry_of(network(images, wanted=wanted).metric, "metres"), None
+        nested = network(images, wanted=wanted)
+        return geometry_of(nested.metric, "metres"), None, tuple((nested.mono.sky[0] >= SKY).cpu())
     found = network(images, wanted=wanted)
-    return geometry_of(found), found.tokens
+    return geometry_of(found), found.tokens, None
 
 
 def geometry_of(found: Prediction, scale: Literal["arbitrary", "metres"] = "arbitrary") -> Geometry:
