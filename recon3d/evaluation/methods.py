@@ -88,7 +88,7 @@ def carried_out(
     steps = str(STEPS if what.refined else 0)
     request = Request(
         geometry=what.geometry, splats=what.splats, refine=steps, max_size=size, seed=seed, orientation="none",
-        device=device,
+        device=device, exposure="off",
     )  # fmt: skip
     chosen = plan(request)
     chosen = chosen if what.settings is None else replace(chosen, settings=what.settings)
