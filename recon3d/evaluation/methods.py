@@ -93,7 +93,7 @@ def carried_out(
     of_head = SPLATS[what.splats].weights if what.splats in SPLATS else None
     request = Request(
         geometry=what.geometry, splats=what.splats, refine=steps, max_size=size, seed=seed, orientation="none",
-        device=device, weights=weights.get(key or ""), splats_weights=weights.get(of_head or ""),
+        device=device, exposure="off", weights=weights.get(key or ""), splats_weights=weights.get(of_head or ""),
     )  # fmt: skip
     chosen = plan(request)
     chosen = chosen if what.settings is None else replace(chosen, settings=what.settings)

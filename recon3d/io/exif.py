@@ -34,6 +34,7 @@ class Exif:
     panorama: bool = False  # marked as one in XMP
     fisheye: bool = False  # by its lens's name or in XMP
     adobe_rgb: bool = False  # its colours are Adobe RGB's, as cameras say that write no profile
+    exposure_value: float | None = None  # stops at ISO 100, as `exposure_value` says
 
 
 def read_exif(image: Image.Image) -> Exif:
@@ -57,6 +58,7 @@ def read_exif(image: Image.Image) -> Exif:
         projection in PANORAMAS,
         fisheye,
         _text(interop.get(ExifTags.Interop.InteropIndex)) == "R03" and detail.get(ExifTags.Base.ColorSpace) != 1,
+        exposure_value(detail),
     )  # fmt: skip
 
 
@@ -77,6 +79,21 @@ def focal_ratio(tags: dict[int, Any]) -> float | None:
             unit = MM_OF_UNIT.get(tags.get(ExifTags.Base.FocalPlaneResolutionUnit, 2), 25.4)
             ratio = focal / (max(sides[0], sides[1]) / per_unit * unit)
     return ratio if ratio is not None and FOCAL_RATIOS[0] < ratio < FOCAL_RATIOS[1] else None
+
+
+def exposure_value(tags: dict[int, Any]) -> float | None:
+    """log2(N^2 / t * 100 / S) of f-number N, exposure time t in seconds and ISO speed S; None where a tag is missing.
+
+    Of two photos of one light, one with a value lower by 1 is twice as bright. Source: APEX, ISO 2720; EXIF 2.32, annex C.
+    """
+    sensitivity = tags.get(ExifTags.Base.ISOSpeedRatings)
+    if isinstance(sensitivity, tuple | list):  # EXIF allows several numbers
+        sensitivity = sensitivity[0] if sensitivity else None
+    speed = _number(sensitivity)
+    f_number, seconds = (_number(tags.get(k)) for k in (ExifTags.Base.FNumber, ExifTags.Base.ExposureTime))
+    if not f_number or not seconds or not speed:
+        return None
+    return math.log2(f_number**2 / seconds * 100 / speed)
 
 
 def _projection(image: Image.Image) -> str:

@@ -44,6 +44,7 @@ class Loaded:
     points: ColmapModel | None  # of an input that is a finished model, its cameras named like the views
     unmatched_cameras: tuple[str, ...]  # given cameras without a photo
     in_metres: bool  # the poses that were given are in metres
+    exif: tuple[Exif, ...] = ()  # what each photo of the views says about itself
 
     def about(self, origin: Annotated[np.ndarray, "3"]) -> Loaded:
         """The same in a frame at `origin` of the world that given poses and points stand in."""
@@ -96,6 +97,7 @@ def load_views(
     return Loaded(
         views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched),
         all(camera.in_metres for camera in _posed(kept)) and bool(_posed(kept)),
+        tuple(photo.header.exif for photo in kept),
     )  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def load_views(inputs: Paths, max_size: int = 512, max_images: int = 200) -> Vie
 def reconstruct(inputs: Paths, *, progress: Progress | None = None, **words: Any) -> Scene:
     """A scene of photos, a video or a posed folder; `words` are the flags of `recon3d run` with underscores.
 
-    Raises InputError where the input cannot be reconstructed, TypeError for a word that there is not.
+    `exposure` may be True or False. Raises InputError where the input cannot be reconstructed, TypeError for a word that
+    there is not.
     """
     for name in ("cameras", "masks"):
         if words.get(name) is not None:
@@ -48,6 +49,8 @@ def reconstruct(inputs: Paths, *, progress: Progress | None = None, **words: Any
     for name in ("refine", "holdout"):
         if words.get(name) is not None:
             words[name] = str(words[name])
+    if isinstance(words.get("exposure"), bool):
+        words["exposure"] = "on" if words["exposure"] else "off"
     return carry_out(Request(**words), detect(paths_of(inputs)), progress or Progress()).scene
 
 

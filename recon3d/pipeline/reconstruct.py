@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from recon3d.pipeline.artefacts import (
     pack_gaussians,
     unpack_gaussians,
 )  # fmt: skip
+from recon3d.pipeline.exposure import why_fitted
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
 from recon3d.pipeline.request import Plan, Request, plan
@@ -159,16 +161,24 @@ def refined(
         return unmasked(views, geometry, gaussians), geometry, RefinementReport()
     if request.refine is None and chosen.splats in PUBLISHED_OPTIMISATION:
         return optimised_as_published(asked, backend, views, geometry, gaussians)
+    said = dict(zip(asked.loaded.views.names, asked.loaded.exif, strict=False))
+    seen = [name for name, held_out in zip(views.names, views.held_out.tolist(), strict=True) if not held_out]
+    why = why_fitted(request.exposure, [said[name] for name in seen if name in said])
+    if request.exposure == "auto" and why is not None:
+        asked.progress.note(f"the photos' exposures are fitted: {why} (--exposure)")
     options = Refinement(
         steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
-        seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=request.exposure, backend=backend,
+        seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=why is not None, backend=backend,
         snapshot_every=SNAPSHOT_EVERY,
     )  # fmt: skip
 
     def make() -> tuple[Gaussians, Geometry, RefinementReport]:
         result = refine(views, geometry, gaussians, options, asked.progress)
         near = brought_near(result.gaussians, result.geometry.cameras)
-        report = RefinementReport(result.steps, round(result.seconds, 3), result.interrupted)
+        shares = {views.names[i]: round(share, 3) for i, share in result.distractors.items()}
+        report = RefinementReport(
+            result.steps, round(result.seconds, 3), result.interrupted, exposures=why, distractors=shares or None
+        )
         return unmasked(views, result.geometry, near), result.geometry, report
 
     if asked.work is None:
@@ -195,16 +205,13 @@ def refinement_codec(geometry: Geometry) -> tuple[Callable, Callable]:
 
     def pack(result):
         gaussians, moved, report = result
-        words = [report.steps, report.seconds, float(report.interrupted)]
         return pack_gaussians(gaussians) | {
-            "cameras": moved.cameras.camera_from_world.numpy(),
-            "report": torch.tensor(words, dtype=torch.float64).numpy(),
-        }
+            "cameras": moved.cameras.camera_from_world.numpy(), "report": np.array(json.dumps(asdict(report))),
+        }  # fmt: skip
 
     def unpack(arrays):
         cameras = replace(geometry.cameras, camera_from_world=torch.from_numpy(arrays["cameras"]))
-        steps, seconds, interrupted = arrays["report"].tolist()
-        report = RefinementReport(int(steps), seconds, bool(interrupted))
+        report = RefinementReport(**json.loads(str(arrays["report"])))
         return unpack_gaussians(arrays), geometry.with_cameras(cameras), report
 
     return pack, unpack

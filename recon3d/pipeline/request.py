@@ -60,8 +60,9 @@ class Request:
     """N or N:START: every Nth photo from START on (of the sorted names) gives a camera but no pixel, and is measured."""
     refine_cameras: bool = False
     """Refinement may move the cameras a little, given ones too."""
-    exposure: bool = False
-    """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance."""
+    exposure: Literal["auto", "on", "off"] = "auto"
+    """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance. auto: where EXIF
+    tells of several cameras or of exposures more than a stop apart."""
     orientation: Literal["up", "none"] = "up"
     """Turn estimated cameras upright and centre them (up is -y), or leave the world as it was found."""
     origin: Literal["keep", "local"] = "keep"

@@ -74,6 +74,8 @@ class RefinementReport:
     seconds: float = 0.0
     interrupted: bool = False
     way: str | None = None  # where it is not the toolkit's own
+    exposures: str | None = None  # why those of the photos were fitted, where they were
+    distractors: Mapping[str, float] | None = None  # photos that show what no other does, and its share of each that had no part
 
 
 @dataclass(frozen=True)

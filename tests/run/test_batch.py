@@ -186,11 +186,11 @@ def test_scenes_of_other_flags_are_not_taken_for_these_and_overwrite_makes_them_
     captures, made, tmp_path, monkeypatch
 ):
     assert run(captures, "--out", tmp_path, *QUICK) == 0
-    assert run(captures, "--out", tmp_path, *QUICK, "--exposure") == 2
+    assert run(captures, "--out", tmp_path, *QUICK, "--exposure", "on") == 2
     assert all("--overwrite" in row["why"] for row in rows(tmp_path).values()) and len(made) == 3
     monkeypatch.setattr(Path, "mkdir", lambda *_, **__: None)  # of the stub, whose folders are there
-    assert run(captures, "--out", tmp_path, *QUICK, "--exposure", "--overwrite") == 0 and len(made) == 6
-    assert run(captures, "--out", tmp_path, *QUICK, "--exposure", "--overwrite") == 0 and len(made) == 6
+    assert run(captures, "--out", tmp_path, *QUICK, "--exposure", "on", "--overwrite") == 0 and len(made) == 6
+    assert run(captures, "--out", tmp_path, *QUICK, "--exposure", "on", "--overwrite") == 0 and len(made) == 6
 
 
 def test_ctrl_c_in_refinement_ends_the_batch_and_that_scene_is_made_again(captures, made, monkeypatch, tmp_path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import numpy as np
@@ -21,6 +21,7 @@ from recon3d.progress import Progress
 from recon3d.reconstruction.refinement import densification
 from recon3d.reconstruction.refinement.densification import Moment
 from recon3d.reconstruction.refinement.density import bearable
+from recon3d.reconstruction.refinement.distractors import Distractors
 from recon3d.reconstruction.refinement.optimizer import Parameters
 from recon3d.reconstruction.refinement.photo_parameters import CameraMotions, Exposures, pinned
 from recon3d.rendering import render
@@ -54,6 +55,7 @@ class Refinement:
     seed: int = 0
     refine_cameras: bool = False
     exposure: bool = False
+    robust: bool = True  # what stands in one photo only has no part in the loss
     strategy: str = "mcmc"
     backend: str = "cpu"
     snapshot_every: int = 0  # steps between snapshots of the Gaussians given to the progress; 0: none
@@ -87,6 +89,7 @@ class Refined:
     seconds: float
     interrupted: bool
     curve: tuple[Mark, ...]
+    distractors: Mapping[int, float] = field(default_factory=dict)  # views of which something was left out: which share
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def refine(
     refined, cameras = session.result()
     return Refined(
         refined, geometry.with_cameras(cameras), session.parameters.steps, session.clock.seconds, interrupted,
-        tuple(session.curve),
+        tuple(session.curve), session.distractors.shares() if session.distractors else {},
     )  # fmt: skip
 
 
@@ -186,6 +189,7 @@ class Session:
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         self.motions = CameraMotions(len(views), self.extent, self.device) if options.refine_cameras else None
         self.exposures = Exposures(len(views), self.device) if options.exposure else None
+        self.distractors = Distractors(geometry.cameras, chosen, self.device) if options.robust else None
         self.numbers = self.seen.nonzero()[:, 0].to(self.device)
         pixels = sum(photo.rgb[0].numel() for photo in full)
         density = bearable(geometry[chosen]) if options.density is None else options.density
@@ -258,13 +262,16 @@ class Session:
             camera = self.motions.moved(camera, photo.view)
         height, width = photo.rgb.shape[1:]
         scales, opacities = leaves["log_scales"].exp(), torch.sigmoid(leaves["logits"])
-        rgb, _, _ = render.rasterize(
+        rgb, depth, alpha = render.rasterize(
             leaves["means"], leaves["quats"], scales, opacities, leaves["sh"], camera[None], photo.K[None], width, height,
             screen, backend=options.backend,
         )  # fmt: skip
         rgb = rgb[0]
         if self.exposures:
             rgb = self.exposures.applied(rgb, photo.view)
+        if self.distractors:
+            self.distractors.observe(photo.view, rgb.detach(), photo.rgb, photo.mask, depth[0].detach(), alpha[0].detach())
+            photo = replace(photo, mask=self.distractors.allowed(photo.view, photo.mask, (height, width)))
         total = photometric_loss(rgb, photo)
         opacity_penalty, scale_penalty = self.strategy.opacity_penalty, self.strategy.scale_penalty
         if opacity_penalty or scale_penalty:

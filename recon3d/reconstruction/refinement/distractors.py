@@ -1,0 +1,177 @@
+"""What stands in one photo only (people, cars) is found from the residuals of refinement and has no part in its loss.
+
+A photo is compared with its rendering in cells of a few pixels. A cell is left out where it differs far more than its photo
+does elsewhere, while other photos that show the same place of the scene are met well: then the photo is at fault, not the
+scene. Trimming by residuals with a vote of neighbours is RobustNeRF's (Sabour et al., CVPR 2023, section 4); that masks come
+from the residuals while splats grow is SpotLessSplats' (Sabour et al. 2024, section 4). Asking the other photos at the rendered
+depth is ours: what is hard to fit is so in all photos, and stays. Where no region is found the loss is untouched, to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, max_pool2d
+
+from recon3d.core.cameras import Cameras, resize_map
+
+CELLS = 48  # along the longer side of a picture
+FIRST, EVERY = 4, 1  # visits: a photo is first judged at its FIRST, when others have been fitted as often, then anew
+LEAST = 0.04  # of values 0 to 1: a cell whose mean colour is off by less is believed
+ABOVE = 2.0  # times the median of its photo: a cell that is off by less is believed
+GROWN = 0.6  # of these limits: cells beside a region belong to it from here on
+CORE = 5
+STEPS = 12
+MET = 0.5  # of a cell's residual: another photo with less meets the place well
+OTHER = 0.5
+WITNESSES, MAJORITY = 2, 0.6  # other photos that must meet it: at least, and of those that show it
+SAME_DEPTH = 0.1  # relative difference of depths at which two photos show one place
+ASKED = 12  # other photos at most, the nearest that look the same way
+LIT = 0.05  # values of cells whose ratio tells of the photo's gain
+OPAQUE = 0.5  # alpha of a cell whose depth is believed
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How a photo is parted."""
+
+    rows: int
+    columns: int
+    rays: Annotated[Tensor, "rows*columns 3"]  # (x, y, 1) of the middle of each cell in its camera
+    others: Annotated[Tensor, "k"]  # indices of the photos that are asked
+
+
+class Distractors:
+    """Residuals and depths of every photo as it was last rendered, and what follows from them. All on one device."""
+
+    def __init__(self, cameras: Cameras, seen: list[int], device: str) -> None:
+        cells = {i: parted(cameras, i, seen) for i in seen}
+        rows, columns = max(c.rows for c in cells.values()), max(c.columns for c in cells.values())
+        self.cells = {i: Cells(c.rows, c.columns, c.rays.to(device), c.others.to(device)) for i, c in cells.items()}
+        self.residuals = torch.full((len(cameras), rows, columns), torch.inf, device=device)  # inf: unknown
+        self.depths = torch.zeros(len(cameras), rows, columns, device=device)  # 0: unknown
+        self.camera_from_world = cameras.camera_from_world.float().to(device)
+        self.world_from_camera = cameras.world_from_camera.float().to(device)
+        shapes = [(cells[i].rows, cells[i].columns) if i in cells else (0, 0) for i in range(len(cameras))]
+        self.shapes = torch.tensor(shapes, device=device)
+        maps = torch.stack([resize_map(cameras.size(i), shape) for i, shape in enumerate(shapes)])
+        self.K = (maps.to(cameras.K) @ cameras.K).float().to(device)  # to cells in place of pixels
+        self.colors = torch.zeros(len(cameras), 3, rows, columns, device=device)  # of the photos at the scene's exposure
+        self.lowest, self.highest = (torch.zeros_like(self.colors) for _ in range(2))  # among a cell and its neighbours
+        self.visits = dict.fromkeys(seen, 0)
+        self.found: dict[int, Annotated[Tensor, "rows columns"]] = {}  # bool, of photos in which there is something
+
+    def observe(
+        self, i: int, rgb: Annotated[Tensor, "3 H W"], photo: Annotated[Tensor, "3 H W"], mask: Annotated[Tensor, "H W"] | None,
+        depth: Annotated[Tensor, "H W"], alpha: Annotated[Tensor, "H W"],
+    ) -> None:  # fmt: skip
+        """A rendering of photo i: its colours, its sums of w z and its alpha. Nothing may ask for gradients.
+
+        Colours are compared but for a gain that is common to the photo, so that its exposure says nothing.
+        """
+        size = (self.cells[i].rows, self.cells[i].columns)
+        shown = [rgb, photo] if mask is None else [rgb * mask, photo * mask]
+        pooled = adaptive_avg_pool2d(torch.cat([*shown, depth[None], alpha[None]]), size)
+        drawn, colors, z, alpha = pooled[:3], pooled[3:6], pooled[6], pooled[7]
+        gains = torch.where((drawn > LIT) & (colors > LIT), colors / drawn, torch.nan).flatten(1).nanmedian(1).values
+        gains = gains.nan_to_num(1.0)[:, None, None]
+        residual = (drawn * gains - colors).abs().mean(0)
+        if mask is not None:
+            residual = torch.where(adaptive_avg_pool2d(mask[None].float(), size)[0] > 0.5, residual, torch.inf)
+        colors = colors / gains
+        self.colors[i, :, : size[0], : size[1]] = colors
+        self.highest[i, :, : size[0], : size[1]] = max_pool2d(colors, 3, 1, 1)
+        self.lowest[i, :, : size[0], : size[1]] = -max_pool2d(-colors, 3, 1, 1)
+        self.residuals[i, : size[0], : size[1]] = residual
+        self.depths[i, : size[0], : size[1]] = torch.where(alpha > OPAQUE, z / alpha.clamp_min(OPAQUE), 0)
+        self.visits[i] += 1
+        if self.visits[i] >= FIRST and (self.visits[i] - FIRST) % EVERY == 0:
+            found = self.judged(i)
+            if found is None:
+                self.found.pop(i, None)
+            else:
+                self.found[i] = found
+
+    def judged(self, i: int) -> Annotated[Tensor, "rows columns"] | None:
+        """The cells of photo i that show what the other photos do not (bool); None where there is no region of them."""
+        residual = self.residuals[i, : self.cells[i].rows, : self.cells[i].columns]
+        known = torch.isfinite(residual)
+        smooth = box(torch.where(known, residual, 0), 3)
+        limit = torch.maximum(ABOVE * torch.where(known, smooth, torch.nan).nanmedian(), torch.tensor(LEAST, device=smooth.device))
+        high = known & (smooth > limit)
+        if not bool(high.any()):
+            return None
+        strange, unmet = self.contradicted(i, smooth, known & (smooth > GROWN * limit))
+        region = box((strange & high).float(), CORE) > 0.5
+        if not bool(region.any()):
+            return None
+        for _ in range(STEPS):
+            region = region | (widened(region, 3) & unmet)
+        return widened(region, 3)
+
+    def contradicted(
+        self, i: int, residual: Annotated[Tensor, "rows columns"], asked: Annotated[Tensor, "rows columns"]
+    ) -> tuple[Annotated[Tensor, "rows columns"], Annotated[Tensor, "rows columns"]]:
+        """Which of the cells that are asked for lie in a place of the scene that most other photos meet much better (bool)."""
+        mine = self.cells[i]
+        at = asked.flatten().nonzero()[:, 0]
+        depth = self.depths[i, : mine.rows, : mine.columns].flatten()[at]
+        pose = self.world_from_camera[i]
+        points = (mine.rays[at] * depth[:, None]) @ pose[:3, :3].T + pose[:3, 3]
+        poses = self.camera_from_world[mine.others]
+        in_others = points @ poses[:, :3, :3].transpose(1, 2) + poses[:, None, :3, 3]
+        z = in_others[..., 2]
+        there = (in_others @ self.K[mine.others].transpose(1, 2))[..., :2] / z.clamp_min(1e-9)[..., None]
+        inside = (depth > 0) & (z > 0) & (there >= 0).all(-1) & (there < self.shapes[mine.others].flip(1)[:, None]).all(-1)
+        column, row = torch.where(inside[..., None], there, 0).long().unbind(-1)
+        views = mine.others[:, None]
+        theirs = self.residuals[views, row, column]
+        show = inside & torch.isfinite(theirs) & ((self.depths[views, row, column] - z).abs() <= SAME_DEPTH * z)
+        color = self.colors[i, :, : mine.rows, : mine.columns].flatten(1)[:, at].T
+        high, low = self.highest[views, :, row, column], self.lowest[views, :, row, column]
+        other = ((color - high).clamp_min(0) + (low - color).clamp_min(0)).mean(-1) > OTHER * residual.flatten()[at]
+        meet = show & (theirs < MET * residual.flatten()[at])
+        enough = (MAJORITY * show.sum(0)).clamp_min(WITNESSES)
+        unmet, strange = torch.zeros(2, asked.numel(), dtype=torch.bool, device=asked.device)
+        unmet[at] = meet.sum(0) >= enough
+        strange[at] = (meet & other).sum(0) >= enough
+        return strange.reshape(asked.shape), unmet.reshape(asked.shape)
+
+    def allowed(
+        self, i: int, mask: Annotated[Tensor, "H W"] | None, size: tuple[int, int]
+    ) -> Annotated[Tensor, "H W"] | None:
+        """The mask of photo i at (height, width) `size` without what was found in it."""
+        if i not in self.found:
+            return mask
+        kept = interpolate(self.found[i][None, None].float(), size)[0, 0] == 0
+        return kept if mask is None else mask & kept
+
+    def shares(self) -> dict[int, float]:
+        """Of the photos in which something is left out: which share of the picture."""
+        return {i: float(cells.float().mean()) for i, cells in sorted(self.found.items())}
+
+
+def parted(cameras: Cameras, i: int, seen: list[int]) -> Cells:
+    height, width = cameras.size(i)
+    rows, columns = (max(1, round(n * CELLS / max(height, width))) for n in (height, width))
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    middles = torch.stack([(x + 0.5) * width / columns, (y + 0.5) * height / rows, torch.ones_like(x)], -1).to(cameras.K)
+    rays = middles.reshape(-1, 3) @ torch.linalg.inv(cameras.K[i]).T
+    ahead = cameras.camera_from_world[:, 2, :3]
+    same_way = [j for j in seen if j != i and float(ahead[i] @ ahead[j]) > 0]
+    centers = cameras.centers_in_world
+    others = sorted(same_way, key=lambda j: float((centers[j] - centers[i]).norm()))[:ASKED]
+    return Cells(rows, columns, rays.float(), torch.tensor(others, dtype=torch.int64))
+
+
+def box(x: Annotated[Tensor, "H W"], side: int) -> Annotated[Tensor, "H W"]:
+    """The mean over a square, of what of it lies in the picture."""
+    return avg_pool2d(x[None], side, 1, side // 2, count_include_pad=False)[0]
+
+
+def widened(x: Annotated[Tensor, "H W"], side: int) -> Annotated[Tensor, "H W"]:
+    """True wherever a square holds anything true."""
+    return max_pool2d(x[None].float(), side, 1, side // 2)[0] > 0
