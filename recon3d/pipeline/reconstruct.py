@@ -29,6 +29,7 @@ from recon3d.pipeline.artefacts import (
 from recon3d.pipeline.exposure import why_fitted
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
+from recon3d.pipeline.metric import MetricReport, check_metric, in_metres
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.pipeline.splats import splatted
@@ -64,6 +65,7 @@ class World:
 
     frame: str
     unit: str
+    unit_source: str | None = None  # where metres came from
     origin: tuple[float, float, float] | None = None  # of the frame of the splats in the given world, where it is not its zero
 
 
@@ -78,14 +80,17 @@ def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFo
             loaded = loaded.about(np.array(origin))
             progress.note(far_away(origin, request))
     asked = Asked(request, chosen, loaded, str(found.root), work, progress)
+    check_metric(chosen.metric, asked)
     scene, stages = run(loaded.views, method_of(asked, backend), progress)
+    unit = metres_per_unit(stages)
+    origin = (unit * origin[0], unit * origin[1], unit * origin[2])
     scene = replace(scene, origin=origin)
     holdout = None
     with progress.stage("measuring"):
         if scene.views is not None and scene.views.held_out.any():
             holdout = measure(scene, request.device)
     repeatable = stages.geometry.repeatable and chosen.budget.seconds is None and backend == "cpu"
-    world = replace(world_of(asked), origin=origin if any(origin) else None)
+    world = world_of(asked, scene, unit)
     return Outcome(scene, loaded, stages, backend, world, repeatable, holdout)
 
 
@@ -97,10 +102,21 @@ def far_away(origin: tuple[float, float, float], request: Request) -> str:
     return f"{where}: the scene is made about the origin {in_words(np.array(origin))}; {given} (--origin)"
 
 
-def world_of(asked: Asked) -> World:
+def metres_per_unit(stages: StageReports) -> float:
+    """What all lengths were multiplied by since the geometry stood in its own unit."""
+    report = stages.improvements.get("metric")
+    return report.metres_per_unit if isinstance(report, MetricReport) and report.taken else 1.0
+
+
+def world_of(asked: Asked, scene: Scene, unit: float) -> World:
+    """What the coordinates of a finished scene mean; `unit`: what its lengths were multiplied by."""
+    assert scene.geometry is not None
     given = bool(asked.loaded.views.pose_known.any())
     frame = "given" if given else "estimated, up is -y" if is_turned(asked) else "estimated"
-    return World(frame, "metres" if asked.loaded.in_metres else "arbitrary")
+    if given and unit != 1:
+        frame = f"given, times {unit:.15g}"
+    source = scene.geometry.scale_source if scene.geometry.scale == "metres" else None
+    return World(frame, scene.geometry.scale, source, scene.origin if any(scene.origin) else None)
 
 
 def is_turned(asked: Asked) -> bool:
@@ -143,9 +159,12 @@ def method_of(asked: Asked, backend: str) -> Method:
     def apply_upright(views: Views, geometry: Geometry) -> tuple[Geometry, None]:
         return geometry.transformed(upright(geometry)), None
 
+    improvements = [Improvement("upright", apply_upright)] if is_turned(asked) else []
+    if asked.chosen.metric.way != "none":  # last: the report tells where the world stands
+        improvements.append(Improvement("metric", partial(in_metres, asked.chosen.metric, asked=asked)))
     return Method(
         geometry=geometry,
-        improvements=(Improvement("upright", apply_upright),) if is_turned(asked) else (),
+        improvements=tuple(improvements),
         splats=lambda views, geometry: splatted(views, geometry, asked),
         prepare=warm_up,
         refine=lambda views, geometry, gaussians: refined(asked, backend, views, geometry, gaussians),

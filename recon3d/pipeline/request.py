@@ -9,6 +9,7 @@ from typing import Literal
 
 from recon3d.errors import InputError
 from recon3d.pipeline.choices import GEOMETRY, QUALITY, SPLATS
+from recon3d.pipeline.metric_request import Metric, parse_metric
 from recon3d.sfm.settings import Settings, attempts
 
 PLY_SPLAT = 4 * (3 + 3 + 3 + 9 + 1 + 3 + 4)  # bytes of a Gaussian of degree 1 in a PLY, which refinement makes
@@ -40,6 +41,11 @@ class Request:
     cameras: Path | None = None
     """Known cameras, matched by name: a cameras.json, a transforms.json, a COLMAP model, an OpenSfM reconstruction.json, or
     what Metashape (XML) or RealityScan (CSV) exports. Followed, never changed."""
+    metric: str = "none"
+    """Where metres come from: none; poses (the given cameras are in metres); gps (of the photos' EXIF); network (the
+    geometry's own metres, else da3-metric); or the metres between the centres of two cameras, as 2.5:IMG_1.jpg,IMG_7.jpg."""
+    metric_weights: str | None = None
+    """Of da3-metric: a checkpoint file, a folder with one, or `random`; without it the published file, downloaded once."""
     quality: Literal["preview", "standard", "high"] = "standard"
     """Sets --max-size, --refine and --max-gaussians where they are not given (384 px, 300 steps, 20 000; 512 px, 1000
     steps, 100 000; 768 px, 4000 steps, 200 000; more Gaussians on CUDA), and how many features COLMAP matches."""
@@ -113,6 +119,7 @@ class Plan:
     max_gaussians: int
     budget: Budget
     holdout: Holdout | None
+    metric: Metric
 
 
 def plan(request: Request, on_a_gpu: bool = False) -> Plan:
@@ -142,6 +149,7 @@ def plan(request: Request, on_a_gpu: bool = False) -> Plan:
         max_gaussians=most_gaussians(request, on_a_gpu),
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
         holdout=None if request.holdout is None else parse_holdout(request.holdout),
+        metric=parse_metric(request.metric, request.metric_weights),
     )
 
 

@@ -1,0 +1,186 @@
+"""--metric carried out: what can be refused is refused before cameras are found; then the world is brought to metres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recon3d.core.geodesy import east_north_up
+from recon3d.core.geometry import Geometry
+from recon3d.core.similarity import Similarity, fit_points
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.io.gps import Place, place_of
+from recon3d.models.checkpoints import WeightsReport
+from recon3d.pipeline.metric_request import FLAG, Metric, two_of
+from recon3d.pipeline.sources import Asked
+from recon3d.reconstruction.metric_scale import MOST_DEVIATION, PlacesFit, fit_places, scale_of_length
+
+OTHERWISE = "Leave --metric out, or give metres between two cameras, as 2.5:IMG_1.jpg,IMG_7.jpg"
+LEAST_PLACES = 3
+SAME_PLACE = 0.01  # metres
+
+
+@dataclass(frozen=True)
+class FirstPlace:
+    """The photo that places are told relative to, in double precision."""
+
+    photo: str
+    latitude: float
+    longitude: float
+    altitude: float | None  # metres; None: no photo tells it, and all are taken to be at one height
+
+
+@dataclass(frozen=True)
+class GpsReport:
+    """How the places of the photos fit the cameras."""
+
+    first: FirstPlace
+    residuals: Mapping[str, float]  # metres, by photo
+    rms_metres: float  # of those that were used
+    left_out: tuple[str, ...]  # photos whose place contradicts the others
+    east_north_up_from_world: tuple[tuple[float, ...], ...] | None  # 4x4, of the world in metres; None: not taken
+
+
+@dataclass(frozen=True)
+class MetricReport:
+    """Where metres came from, and what a unit of the world was before."""
+
+    way: str
+    source: str  # as Geometry.scale_source has it
+    taken: bool
+    metres_per_unit: float  # 1 where the world was in metres already
+    why: str | None = None  # it was not taken, or nothing was to do
+    deviation: float | None = None  # standard deviation of the scale, of itself, where it can be told
+    gps: GpsReport | None = None
+    views: Mapping[str, float] | None = None  # metres for a unit, as each view says
+    weights: WeightsReport | None = None
+
+
+Measured = tuple[Geometry, MetricReport]
+
+
+def check_metric(metric: Metric, asked: Asked) -> None:
+    """Raise InputError for what cannot work whatever cameras are found."""
+    views = asked.loaded.views
+    if metric.way == "length":
+        two_of(views.names, metric.photos)
+    elif metric.way == "poses" and int(views.pose_known.sum()) < 2:
+        what = f"the cameras of {int(views.pose_known.sum())} of {len(views)} photos are given, and a unit needs two"
+        raise InputError(FLAG, what, "Give cameras with --cameras, or another way: gps, network or a length")
+    elif metric.way == "gps":
+        check_places(views)
+
+
+def in_metres(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
+    """The geometry in metres as `metric` says, and how that went. Raises InputError.
+
+    Given cameras that are in metres stay as they are, and the report says what was measured. A scale that is less certain
+    than MOST_DEVIATION is told and not taken.
+    """
+    moved, report = MEASURES[metric.way](metric, views, geometry, asked)
+    uncertain = report.deviation is not None and report.deviation > MOST_DEVIATION
+    why = report.why
+    if uncertain:
+        why = f"its standard deviation is {report.deviation:.0%} of it, and more than {MOST_DEVIATION:.0%} is not believed"
+    if asked.loaded.in_metres and metric.way != "poses":
+        why = "the given cameras are in metres, and stay as they are"
+    if why is not None:
+        report = replace(report, taken=False, why=why, gps=report.gps and replace(report.gps, east_north_up_from_world=None))
+        asked.progress.note(f"{FLAG} {metric.way}: {report.metres_per_unit:.4g} metres for a unit was not taken: {why}")
+        return geometry, report
+    return replace(moved, scale="metres", scale_source=report.source), report
+
+
+def of_length(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
+    named = two_of(asked.loaded.views.names, metric.photos)
+    names = [asked.loaded.views.names[i] for i in named]
+    for name in names:
+        if name not in views.names:
+            raise InputError(FLAG, f"no camera was found for {name}", "Name two photos that were placed (report.json)")
+    first, second = (views.names.index(name) for name in names)
+    try:
+        scale = scale_of_length(geometry.cameras.centers_in_world, first, second, metric.metres)
+    except ValueError as error:
+        raise InputError(FLAG, f"{names[0]} and {names[1]}: {error}", "Name two photos taken from different places") from error
+    source = f"{metric.metres:g} m between {names[0]} and {names[1]}"
+    return scaled(geometry, scale), MetricReport(metric.way, source, True, scale)
+
+
+def of_poses(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
+    return geometry, MetricReport(metric.way, "given poses", True, 1.0)
+
+
+def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
+    """By a robust similarity from camera centres to the places in the photos' EXIF, relative to the first of these."""
+    known = places_of(views)
+    check_places(views)
+    rows = sorted(known)
+    first, places, has_height = local_places(known)
+    centers = geometry.cameras.centers_in_world[rows]
+    try:
+        fit = fit_places(centers, places)
+    except ValueError as error:
+        raise InputError(FLAG, f"gps: {error}", OTHERWISE) from error
+    scale = float(fit.metres_from_world.scale)
+    told = FirstPlace(views.names[first], known[first].latitude, known[first].longitude, known[first].altitude)
+    names = tuple(views.names[i] for i in rows)
+    source = f"GPS of {int(fit.used.sum())} photos" + ("" if has_height else ", heights unknown")
+    report = MetricReport(metric.way, source, True, scale, deviation=fit.deviation, gps=gps_report(told, names, fit, scale))
+    return scaled(geometry, scale), report
+
+
+def gps_report(first: FirstPlace, names: tuple[str, ...], fit: PlacesFit, scale: float) -> GpsReport:
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[:3, :3], matrix[:3, 3] = fit.metres_from_world.rotation, fit.metres_from_world.translation
+    return GpsReport(
+        first,
+        residuals={name: round(float(r), 3) for name, r in zip(names, fit.residuals, strict=True)},
+        rms_metres=round(float(fit.residuals[fit.used].square().mean().sqrt()), 4),
+        left_out=tuple(name for name, used in zip(names, fit.used.tolist(), strict=True) if not used),
+        east_north_up_from_world=tuple(map(tuple, matrix.tolist())),
+    )
+
+
+def scaled(geometry: Geometry, scale: float) -> Geometry:
+    return geometry.transformed(Similarity.of(scale))
+
+
+def places_of(views: Views) -> dict[int, Place]:
+    """View -> what its photo's EXIF says. Frames of a video say nothing."""
+    found = {i: place_of(s.path) for i, s in enumerate(views.sources) if s.frame is None and s.pixels is None}
+    return {i: place for i, place in found.items() if place is not None}
+
+
+def local_places(known: Mapping[int, Place]) -> tuple[int, Tensor, bool]:
+    """The view whose place is the zero, all places (in the order of views) in metres east, north and up of it, and whether
+    photos tell heights: where any does not, all are taken to be at one."""
+    rows = sorted(known)
+    has_height = all(known[i].altitude is not None for i in rows)
+    heights = [float(known[i].altitude or 0) if has_height else 0.0 for i in rows]
+    degrees = np.array([[known[i].latitude, known[i].longitude, h] for i, h in zip(rows, heights, strict=True)])
+    return rows[0], torch.from_numpy(east_north_up(degrees, degrees[0])), has_height
+
+
+def check_places(views: Views) -> None:
+    """Raise InputError where photos tell too few places, one only, or places on a line."""
+    known = places_of(views)
+    if len(known) < LEAST_PLACES:
+        where = "a video's frames tell none" if not known and views.sources[0].frame is not None else "in their EXIF"
+        what = f"gps: {len(known)} of {len(views)} photos tell where they were taken ({where}), and {LEAST_PLACES} are needed"
+        raise InputError(FLAG, what, OTHERWISE)
+    _, places, _ = local_places(known)
+    if float((places - places.mean(0)).norm(dim=1).max()) < SAME_PLACE:
+        raise InputError(FLAG, f"gps: all {len(known)} photos tell the same place", OTHERWISE)
+    try:
+        fit_points(places, places)
+    except ValueError as error:
+        raise InputError(FLAG, f"gps: the places of the {len(known)} photos lie on one line", OTHERWISE) from error
+
+
+MEASURES: dict[str, Any] = {"length": of_length, "poses": of_poses, "gps": of_gps}
