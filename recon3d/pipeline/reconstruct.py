@@ -20,6 +20,7 @@ from recon3d.errors import InputError
 from recon3d.io.detect import Found
 from recon3d.io.load import Loaded, load_views
 from recon3d.models.ilrm.config import CONFIGS
+from recon3d.pipeline import bundle_adjustment
 from recon3d.pipeline.artefacts import (
     WorkFolder,
     pack_gaussians,
@@ -141,9 +142,10 @@ def method_of(asked: Asked, backend: str) -> Method:
     def apply_upright(views: Views, geometry: Geometry) -> tuple[Geometry, None]:
         return geometry.transformed(upright(geometry)), None
 
+    turning = (Improvement("upright", apply_upright),) if is_turned(asked) else ()
     return Method(
         geometry=geometry,
-        improvements=(Improvement("upright", apply_upright),) if is_turned(asked) else (),
+        improvements=(*bundle_adjustment.improvements(asked), *turning),
         splats=lambda views, geometry: splatted(views, geometry, asked),
         prepare=warm_up,
         refine=lambda views, geometry, gaussians: refined(asked, backend, views, geometry, gaussians),

@@ -44,6 +44,25 @@ class GeometryReport:
 
 
 @dataclass(frozen=True)
+class BundleAdjustmentReport:
+    """Whether cameras that were predicted are adjusted ones now, and what that did. Pixels are those of full-size photos."""
+
+    kept: bool
+    why: str
+    held_back_tracks: int | None = None  # by which it was judged
+    px_before: float | None = None  # median over their observations
+    px_after: float | None = None
+    agreeing_before: float | None = None  # share of their observations that lie near
+    agreeing_after: float | None = None
+    adjusted: int | None = None  # views
+    following: tuple[str, ...] | None = None  # views that matches did not adjust, and that followed their neighbours
+    points: int | None = None
+    depth_scales: tuple[float, ...] | None = None  # least and largest, by which the depth of views was multiplied
+    depth_off_before: float | None = None  # median share by which depth differs from that of the points, in one scale
+    depth_off_after: float | None = None
+
+
+@dataclass(frozen=True)
 class BudgetReport:
     """How a scene was brought below a number of Gaussians, and what that cost on the pictures that it was made of."""
 
