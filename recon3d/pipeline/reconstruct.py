@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.origin import in_words
+from recon3d.core.rotations import rotation_angle
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
 from recon3d.errors import InputError
@@ -31,12 +33,12 @@ from recon3d.pipeline.method import Improvement, Method, run
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.pipeline.splats import splatted
-from recon3d.pipeline.stage_reports import GeometryReport, RefinementReport, StageReports
+from recon3d.pipeline.stage_reports import CameraMotionReport, GeometryReport, RefinementReport, StageReports
 from recon3d.progress import Progress
 from recon3d.reconstruction.heads.ilrm import normalisation
 from recon3d.reconstruction.heads.optimisation import STEPS, optimised
 from recon3d.reconstruction.pruning import brought_near, unmasked
-from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
+from recon3d.reconstruction.refinement.refine import Refinement, refine, scene_extent, warm_up
 from recon3d.reconstruction.world_frame import origin_of, upright
 from recon3d.rendering.render import BACKENDS, usable_backend
 
@@ -163,7 +165,7 @@ def refined(
         return optimised_as_published(asked, backend, views, geometry, gaussians)
     options = Refinement(
         steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
-        seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=request.exposure, backend=backend,
+        seed=request.seed or 0, refine_cameras=moves_cameras(asked), exposure=request.exposure, backend=backend,
         snapshot_every=SNAPSHOT_EVERY,
     )  # fmt: skip
 
@@ -173,9 +175,28 @@ def refined(
         report = RefinementReport(result.steps, round(result.seconds, 3), result.interrupted)
         return unmasked(views, result.geometry, near), result.geometry, report
 
-    if asked.work is None:
-        return make()
-    return asked.work.kept("refinement", make, *refinement_codec(geometry))
+    found = make() if asked.work is None else asked.work.kept("refinement", make, *refinement_codec(geometry))
+    if not options.refine_cameras:
+        return found
+    splats, moved, report = found
+    return splats, moved, replace(report, cameras=motion_of(views, geometry.cameras, moved.cameras))
+
+
+def moves_cameras(asked: Asked) -> bool:
+    """Whether refinement may move cameras: as it was asked for, else where a network predicted all of them."""
+    if asked.request.refine_cameras != "auto":
+        return asked.request.refine_cameras == "on"
+    return bundle_adjustment.of_network(asked) and not bool(asked.loaded.views.pose_known.any())
+
+
+def motion_of(views: Views, before: Cameras, after: Cameras) -> CameraMotionReport:
+    """What refinement did to the cameras."""
+    seen = ~views.held_out
+    between = after.camera_from_world[:, :3, :3] @ before.camera_from_world[:, :3, :3].transpose(1, 2)
+    degrees = torch.rad2deg(rotation_angle(between))[seen].median()
+    shift = (after.centers_in_world - before.centers_in_world).norm(dim=1)[seen].median() / scene_extent(before)
+    follow = tuple(name for name, out in zip(views.names, views.held_out.tolist(), strict=True) if out)
+    return CameraMotionReport(round(float(degrees), 4), round(float(shift), 5), follow)
 
 
 def optimised_as_published(

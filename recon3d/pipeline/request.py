@@ -57,8 +57,8 @@ class Request:
     bundle_adjust: Literal["auto", "on", "off"] = "auto"
     """Adjust cameras that a network predicted to matches of the photos, where these fit better then; auto: where there are
     some. `on` says so where there is nothing to adjust."""
-    refine_cameras: bool = False
-    """Refinement may move the cameras a little, given ones too."""
+    refine_cameras: Literal["auto", "on", "off"] = "auto"
+    """Refinement may move the cameras a little, with `on` given ones too; auto: where a network predicted all of them."""
     exposure: bool = False
     """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance."""
     orientation: Literal["up", "none"] = "up"

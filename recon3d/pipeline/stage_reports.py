@@ -87,11 +87,21 @@ class SplatsReport:
 
 
 @dataclass(frozen=True)
+class CameraMotionReport:
+    """How far refinement moved the cameras of seen photos, in the median."""
+
+    degrees: float
+    shift: float  # share of the scene's extent: how far cameras stand from their middle
+    following: tuple[str, ...]  # held-out views, which followed their neighbours
+
+
+@dataclass(frozen=True)
 class RefinementReport:
     steps: int = 0
     seconds: float = 0.0
     interrupted: bool = False
     way: str | None = None  # where it is not the toolkit's own
+    cameras: CameraMotionReport | None = None  # where it might move them
 
 
 @dataclass(frozen=True)

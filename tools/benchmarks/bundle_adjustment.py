@@ -31,13 +31,14 @@ from recon3d.core.views import Views
 from recon3d.data.batch import rendered
 from recon3d.data.shots import drawn
 from recon3d.data.written import cameras_of, write_folders
+from recon3d.errors import InputError
 from recon3d.io.detect import detect
 from recon3d.io.load import load_views
 from recon3d.io.undistortion import undistorted_views
 from recon3d.metrics.poses import pair_errors
 from recon3d.models.pictures import ranked
 from recon3d.pipeline.bundle_adjustment import Matched, improved
-from recon3d.pipeline.choices import FEW, QUALITY
+from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.holdout import measure
 from recon3d.progress import Progress
 from recon3d.reconstruction.lift import lift
@@ -71,15 +72,18 @@ class Case:
     photos: Views
 
 
-def procedural(number: int, folder: Path, views: int = 12, size: tuple[int, int] = (384, 512)) -> Case:
+def procedural(number: int, folder: Path, max_size: int, views: int = 12, size: tuple[int, int] = (384, 512)) -> Case:
     """A procedural scene with true cameras and dense depth, all pixels equally confident."""
-    batch = rendered(drawn([77, number], views, size), 2)
+    scene = drawn([77, number], views, size)
+    batch = rendered(scene, 2)
     write_folders(iter([(f"procedural {number}", batch)]), folder)
-    loaded = load_views(detect((folder / f"procedural {number}" / "images",)), max_size=max(size)).views
+    loaded = load_views(detect((folder / f"procedural {number}" / "images",)), max_size=max_size).views
     true = cameras_of(batch)
     lenses = tuple(Lens.pinhole(K, *size) for K in true.K.numpy())
-    flat = undistorted_views(replace(loaded, lenses=lenses), max(size))
-    depth = tuple(batch.depth[0])
+    flat = undistorted_views(replace(loaded, lenses=lenses), max_size)
+    true = true.resized(flat.pixel_from_photo, torch.tensor([image.shape[1:] for image in flat.images]))
+    shots = scene.shots._replace(K=true.K.numpy()[None])
+    depth = tuple(rendered(replace(scene, shots=shots, size=true.size(0))).depth[0])
     none = torch.zeros(0, 3, dtype=torch.float64)
     known = Geometry(
         true, none, none.to(torch.uint8), none[:, 0], depth=depth, confidence=ranked([torch.ones_like(d) for d in depth])
@@ -87,8 +91,8 @@ def procedural(number: int, folder: Path, views: int = 12, size: tuple[int, int]
     return Case(f"procedural {number}", held_out(flat), known, unknown_lenses(flat, loaded))
 
 
-def photographed(folder: Path, size: int) -> Case | None:
-    """A scene with COLMAP's cameras and sparse points; None where it finds none."""
+def photographed(folder: Path, size: int) -> Case:
+    """A scene with COLMAP's cameras and sparse points. Raises InputError where it finds none."""
     loaded = load_views(detect((folder / "images",)), max_size=size).views
     found = geometry(
         loaded, settings=attempts(QUALITY["standard"].matching), device="cpu", seed=0, sequence=False, where=folder.name,
@@ -141,50 +145,73 @@ def size_of(known: Geometry) -> float:
     return float((high - low).norm())
 
 
-def psnr_of(case: Case, known: Geometry, steps: int, refine_cameras: bool) -> float:
-    """dB of the held-out views after refinement."""
+def refined_from(case: Case, known: Geometry, steps: int, seed: int, refine_cameras: bool) -> tuple[Geometry, float]:
+    """The geometry after refinement, and dB of the held-out views."""
     seen = ~case.views.held_out
     if known.depth is None:
         start = seeded(case.views[seen], known[seen])
     else:
         start = lift(case.views[seen], known[seen], MOST)
-    options = Refinement(steps=steps, max_gaussians=MOST, refine_cameras=refine_cameras)
+    options = Refinement(steps=steps, max_gaussians=MOST, seed=seed, refine_cameras=refine_cameras)
     done = refine(case.views, known, start, options)
-    return measure(Scene(done.gaussians, done.geometry, case.views))["mean"]["psnr"]
+    return done.geometry, measure(Scene(done.gaussians, done.geometry, case.views))["mean"]["psnr"]
 
 
-def rows_of(case: Case, noise: Noise, seed: int, steps: int) -> Iterator[dict[str, Any]]:
-    """A row of each way to go on from disturbed cameras."""
+def rows_of(case: Case, colmaps: Case | None, noise: Noise, seed: int, steps: int) -> Iterator[dict[str, Any]]:
+    """A row of each way to come by cameras; `colmaps` are those that COLMAP finds where the case has true ones."""
     wrong = disturbed(case.geometry, noise, seed)
-    start = time.perf_counter()
-    how = Matched(FEW if max(case.views.photo_sizes.flatten()) < 800 else QUALITY["standard"].matching, seed=0)
+    how = Matched(QUALITY["standard"].matching, seed=0)
     fixed = torch.zeros(len(case.views), dtype=torch.bool)
+    start = time.perf_counter()
     right, report = improved(case.views, wrong, case.photos, fixed, how, Progress())
     seconds = time.perf_counter() - start
-    true_cameras = replace(wrong, cameras=case.geometry.cameras)
-    for name, known in (
-        ("undisturbed", case.geometry), ("true cameras, disturbed depth", true_cameras), ("disturbed", wrong), ("adjusted", right)
-    ):  # fmt: skip
-        errors = pair_errors(known.cameras.camera_from_world, case.geometry.cameras.camera_from_world)
-        for refined in (False, True):
-            yield {
-                "scene": case.name, "seed": seed, "cameras": name, "refined": refined,
-                "psnr": psnr_of(case, known, steps, refined), "degrees": float(errors.rotation.median()),
-                "direction": float(errors.translation.median()),
-                **({"seconds": seconds, "kept": report.kept, "why": report.why, "px": [report.px_before, report.px_after]}
-                   if name == "adjusted" else {}),
-            }  # fmt: skip
+    adjustment = {"seconds": seconds, "kept": report.kept, "why": report.why, "px": [report.px_before, report.px_after]}
+    yield row_of("undisturbed", case, case, case.geometry, seed, steps)
+    if case.geometry.depth is not None:
+        true_cameras = replace(wrong, cameras=case.geometry.cameras)
+        yield row_of("undisturbed, disturbed depth", case, case, true_cameras, seed, steps)
+    yield row_of("disturbed", case, case, wrong, seed, steps)
+    yield row_of("adjusted", case, case, right, seed, steps) | adjustment
+    if colmaps is not None:
+        yield row_of("COLMAP's, with its points", case, colmaps, colmaps.geometry, seed, steps)
+
+
+def row_of(cameras: str, true: Case, case: Case, known: Geometry, seed: int, steps: int) -> dict[str, Any]:
+    """Refined with its cameras held, and free; errors are medians over pairs of views, degrees."""
+    which = [true.views.names.index(name) for name in case.views.names]
+    reference = true.geometry.cameras.camera_from_world[which]
+    ways = {}
+    for way, free in (("held", False), ("free", True)):
+        done, psnr = refined_from(case, known, steps, seed, free)
+        errors = pair_errors(done.cameras.camera_from_world, reference)
+        ways[way] = {"psnr": psnr, "rotation": float(errors.rotation.median()), "direction": float(errors.translation.median())}
+    return {"scene": true.name, "seed": seed, "cameras": cameras, "views": len(which), **ways}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["| scene | seed | cameras | rotation ° | direction ° | dB | dB, cameras refined |", "|" + " --- |" * 7]
-    for plain, refined in zip(rows[::2], rows[1::2], strict=True):
-        kept = "" if plain.get("kept", True) else f" (kept as they were: {plain['why']})"
-        lines.append(
-            f"| {plain['scene']} | {plain['seed']} | {plain['cameras']}{kept} | {plain['degrees']:.2f} "
-            f"| {plain['direction']:.2f} | {plain['psnr']:.2f} | {refined['psnr']:.2f} |"
+    lines = ["| scene | seed | cameras | rotation ° | direction ° | dB | refined too: rotation ° | direction ° | dB |"]
+    lines += ["|" + " --- |" * 9]
+    for row in rows:
+        name = row["cameras"] + ("" if row.get("kept", True) else f" (as they were: {row['why']})")
+        ways = " | ".join(
+            f"{way['rotation']:.2f} | {way['direction']:.2f} | {way['psnr']:.2f}" for way in (row["held"], row["free"])
         )
+        lines.append(f"| {row['scene']} | {row['seed']} | {name} | {ways} |")
     return "\n".join(lines)
+
+
+def cases_of(options: argparse.Namespace) -> Iterator[tuple[Case, Case | None]]:
+    """Each with what COLMAP finds, where the case has true cameras and COLMAP finds some."""
+    for name in options.scenes:
+        yield photographed(options.folder / name, options.size), None
+    for i in range(options.procedural):
+        with tempfile.TemporaryDirectory() as made:
+            case, colmaps = procedural(i, Path(made), options.size), None
+            try:
+                colmaps = photographed(Path(made) / case.name, options.size)
+            except InputError as error:
+                print(f"{case.name}: {error}", file=sys.stderr)
+            yield case, colmaps
 
 
 def main() -> None:
@@ -199,16 +226,12 @@ def main() -> None:
     options = ask.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as made:
-        cases = (procedural(i, Path(made)) for i in range(options.procedural))
-        for case in (*cases, *(photographed(options.folder / name, options.size) for name in options.scenes)):
-            if case is None:
-                continue
-            for seed in options.seeds:
-                for row in rows_of(case, Noise(), seed, options.steps):
-                    rows.append(row)
-                    print(row, file=sys.stderr, flush=True)
-                (options.out / "bundle_adjustment.json").write_text(json.dumps(rows, indent=1) + "\n")
+    for case, colmaps in cases_of(options):
+        for seed in options.seeds:
+            for row in rows_of(case, colmaps, Noise(), seed, options.steps):
+                rows.append(row)
+                print(row, file=sys.stderr, flush=True)
+            (options.out / "bundle_adjustment.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
 
 
