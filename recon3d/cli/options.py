@@ -14,6 +14,7 @@ import tyro
 from recon3d.errors import InputError
 
 Options = TypeVar("Options")
+SWITCHES = {"--refine-cameras": ("on", ("auto", "on", "off"))}  # flags that may stand alone: what they then mean, their words
 
 
 def parse(
@@ -23,6 +24,7 @@ def parse(
 
     Where `default` is given, what is nested has flags with dots: --phases.0.size.
     """
+    arguments = spelled_out(arguments)
     told = io.StringIO()
     nested = tyro.conf.OmitArgPrefixes if default is None else tyro.conf.FlagConversionOff
     config = (tyro.conf.FlagCreatePairsOff, nested, tyro.conf.DisallowNone)
@@ -38,6 +40,16 @@ def parse(
                 f"recon3d {command}", one_line(told.getvalue()), f"recon3d {command} --help lists the flags"
             ) from None
         sys.exit(0)
+
+
+def spelled_out(arguments: list[str]) -> list[str]:
+    """Flags of SWITCHES that no word follows, with the word that they mean then."""
+    found = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        found.append(argument)
+        if argument in SWITCHES and following not in SWITCHES[argument][1]:
+            found.append(SWITCHES[argument][0])
+    return found
 
 
 def act(command: str, arguments: list[str], actions: Mapping[str, Callable[[list[str]], None]], page: str) -> None:

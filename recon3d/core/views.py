@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from recon3d.core.cameras import as_index
-from recon3d.core.lens import Lens
+from recon3d.core.cameras import Cameras, as_index
+from recon3d.core.lens import Lens, undistorted
 from recon3d.core.shapes import check_shapes
+
+SAME_K = 1e-9  # of the focal length: what rounding leaves
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ class Views:
 
     def mask(self, i: int) -> Annotated[Tensor, "H W"] | None:
         return None if self.masks is None else self.masks[i]
+
+    def seen_by(self, cameras: Cameras) -> Views:
+        """The undistorted views with pinholes for lenses where `cameras` (of the images) have another K than these."""
+        K = torch.linalg.inv(self.pixel_from_photo) @ cameras.K
+        lenses = []
+        for lens, k, size in zip(self.lenses, K.numpy(), self.photo_sizes.tolist(), strict=True):
+            same = lens is not None and abs(undistorted(lens).K - k).max() <= SAME_K * k[0, 0]
+            lenses.append(lens if same else Lens.pinhole(k, *size))
+        return replace(self, lenses=tuple(lenses))
 
     @property
     def pose_known(self) -> Annotated[Tensor, "N"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -72,6 +73,20 @@ def undistorted_mask(views: Views, i: int) -> Annotated[np.ndarray, "H W"] | Non
     if mask is None or lens.is_pinhole:
         return mask
     return _bent_mask(mask, lens, undistorted_lens(lens, views.names[i]))
+
+
+def undistorted_pictures(
+    views: Views,
+) -> Callable[[int, int], tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"] | None]]:
+    """(View, longest side) -> its undistorted photo for features: grey uint8, and where it may be used (None: everywhere)."""
+
+    def picture(view: int, longest: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rgb, mask = undistorted_photo(views, view), undistorted_mask(views, view)
+        size = fitted_size(rgb.shape[0], rgb.shape[1], longest)
+        grey = resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), size)
+        return grey, None if mask is None else resize_mask(mask, size)
+
+    return picture
 
 
 def _working_size(views: Views, i: int, max_size: int) -> tuple[Tensor, Tensor | None]:

@@ -46,6 +46,8 @@ def reconstruct(inputs: Paths, *, progress: Progress | None = None, **words: Any
     for name in ("cameras", "masks"):
         if words.get(name) is not None:
             words[name] = Path(words[name])
+    if isinstance(words.get("refine_cameras"), bool):
+        words["refine_cameras"] = "on" if words["refine_cameras"] else "off"
     for name in ("refine", "holdout"):
         if words.get(name) is not None:
             words[name] = str(words[name])

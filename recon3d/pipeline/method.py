@@ -53,6 +53,7 @@ def run(views: Views, method: Method, progress: Progress) -> tuple[Scene, StageR
         with progress.stage(improve.name):
             geometry, of_improvements[improve.name] = improve.apply(views, geometry)
         geometry.check(improve.name)
+    views = views.seen_by(geometry.cameras)
     progress.snapshot(Located(views, geometry))
     seen = ~views.held_out  # held-out views may give cameras, never pixels
     with progress.stage("splats"):

@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from recon3d.core.cameras import Cameras
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.origin import in_words
+from recon3d.core.rotations import rotation_angle
 from recon3d.core.scene import Scene
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.detect import Found
 from recon3d.io.load import Loaded, load_views
 from recon3d.models.ilrm.config import CONFIGS
+from recon3d.pipeline import bundle_adjustment
 from recon3d.pipeline.artefacts import (
     WorkFolder,
     pack_gaussians,
@@ -33,12 +36,12 @@ from recon3d.pipeline.metric import MetricReport, check_metric, in_metres
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.pipeline.splats import splatted
-from recon3d.pipeline.stage_reports import GeometryReport, RefinementReport, StageReports
+from recon3d.pipeline.stage_reports import CameraMotionReport, GeometryReport, RefinementReport, StageReports
 from recon3d.progress import Progress
 from recon3d.reconstruction.heads.ilrm import normalisation
 from recon3d.reconstruction.heads.optimisation import STEPS, optimised
 from recon3d.reconstruction.pruning import brought_near, unmasked
-from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
+from recon3d.reconstruction.refinement.refine import Refinement, refine, scene_extent, warm_up
 from recon3d.reconstruction.world_frame import origin_of, upright
 from recon3d.rendering.render import BACKENDS, usable_backend
 
@@ -159,12 +162,12 @@ def method_of(asked: Asked, backend: str) -> Method:
     def apply_upright(views: Views, geometry: Geometry) -> tuple[Geometry, None]:
         return geometry.transformed(upright(geometry)), None
 
-    improvements = [Improvement("upright", apply_upright)] if is_turned(asked) else []
-    if asked.chosen.metric.way != "none":  # last: the report tells where the world stands
-        improvements.append(Improvement("metric", partial(in_metres, asked.chosen.metric, asked=asked)))
+    turning = (Improvement("upright", apply_upright),) if is_turned(asked) else ()
+    to_metres = Improvement("metric", partial(in_metres, asked.chosen.metric, asked=asked))
+    metric = () if asked.chosen.metric.way == "none" else (to_metres,)  # last: the report tells where the world stands
     return Method(
         geometry=geometry,
-        improvements=tuple(improvements),
+        improvements=(*bundle_adjustment.improvements(asked), *turning, *metric),
         splats=lambda views, geometry: splatted(views, geometry, asked),
         prepare=warm_up,
         refine=lambda views, geometry, gaussians: refined(asked, backend, views, geometry, gaussians),
@@ -187,7 +190,7 @@ def refined(
         asked.progress.note(f"the photos' exposures are fitted: {why} (--exposure)")
     options = Refinement(
         steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
-        seed=request.seed or 0, refine_cameras=request.refine_cameras, exposure=why is not None, backend=backend,
+        seed=request.seed or 0, refine_cameras=moves_cameras(asked), exposure=why is not None, backend=backend,
         snapshot_every=SNAPSHOT_EVERY,
     )  # fmt: skip
 
@@ -200,9 +203,28 @@ def refined(
         )
         return unmasked(views, result.geometry, near), result.geometry, report
 
-    if asked.work is None:
-        return make()
-    return asked.work.kept("refinement", make, *refinement_codec(geometry))
+    found = make() if asked.work is None else asked.work.kept("refinement", make, *refinement_codec(geometry))
+    if not options.refine_cameras:
+        return found
+    splats, moved, report = found
+    return splats, moved, replace(report, cameras=motion_of(views, geometry.cameras, moved.cameras))
+
+
+def moves_cameras(asked: Asked) -> bool:
+    """Whether refinement may move cameras: as it was asked for, else where a network predicted all of them."""
+    if asked.request.refine_cameras != "auto":
+        return asked.request.refine_cameras == "on"
+    return bundle_adjustment.of_network(asked) and not bool(asked.loaded.views.pose_known.any())
+
+
+def motion_of(views: Views, before: Cameras, after: Cameras) -> CameraMotionReport:
+    """What refinement did to the cameras."""
+    seen = ~views.held_out
+    between = after.camera_from_world[:, :3, :3] @ before.camera_from_world[:, :3, :3].transpose(1, 2)
+    degrees = torch.rad2deg(rotation_angle(between))[seen].median()
+    shift = (after.centers_in_world - before.centers_in_world).norm(dim=1)[seen].median() / scene_extent(before)
+    follow = tuple(name for name, out in zip(views.names, views.held_out.tolist(), strict=True) if out)
+    return CameraMotionReport(round(float(degrees), 4), round(float(shift), 5), follow)
 
 
 def optimised_as_published(

@@ -64,8 +64,11 @@ class Request:
     """The same as a size of the PLY in megabytes; the smaller of the two counts."""
     holdout: str | None = None
     """N or N:START: every Nth photo from START on (of the sorted names) gives a camera but no pixel, and is measured."""
-    refine_cameras: bool = False
-    """Refinement may move the cameras a little, given ones too."""
+    bundle_adjust: Literal["auto", "on", "off"] = "auto"
+    """Adjust cameras that a network predicted to matches of the photos, where these fit better then; auto: where there are
+    some. `on` says so where there is nothing to adjust."""
+    refine_cameras: Literal["auto", "on", "off"] = "auto"
+    """Refinement may move the cameras a little, with `on` given ones too; auto: where a network predicted all of them."""
     exposure: Literal["auto", "on", "off"] = "auto"
     """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance. auto: where EXIF
     tells of several cameras or of exposures more than a stop apart."""

@@ -45,6 +45,25 @@ class GeometryReport:
 
 
 @dataclass(frozen=True)
+class BundleAdjustmentReport:
+    """Whether cameras that were predicted are adjusted ones now, and what that did. Pixels are those of full-size photos."""
+
+    kept: bool
+    why: str
+    held_back_tracks: int | None = None  # by which it was judged
+    px_before: float | None = None  # median over their observations
+    px_after: float | None = None
+    agreeing_before: float | None = None  # share of their observations that lie near
+    agreeing_after: float | None = None
+    adjusted: int | None = None  # views
+    following: tuple[str, ...] | None = None  # views that matches did not adjust, and that followed their neighbours
+    points: int | None = None
+    depth_scales: tuple[float, ...] | None = None  # least and largest, by which the depth of views was multiplied
+    depth_off_before: float | None = None  # median share by which depth differs from that of the points, in one scale
+    depth_off_after: float | None = None
+
+
+@dataclass(frozen=True)
 class BudgetReport:
     """How a scene was brought below a number of Gaussians, and what that cost on the pictures that it was made of."""
 
@@ -69,6 +88,15 @@ class SplatsReport:
 
 
 @dataclass(frozen=True)
+class CameraMotionReport:
+    """How far refinement moved the cameras of seen photos, in the median."""
+
+    degrees: float
+    shift: float  # share of the scene's extent: how far cameras stand from their middle
+    following: tuple[str, ...]  # held-out views, which followed their neighbours
+
+
+@dataclass(frozen=True)
 class RefinementReport:
     steps: int = 0
     seconds: float = 0.0
@@ -76,6 +104,7 @@ class RefinementReport:
     way: str | None = None  # where it is not the toolkit's own
     exposures: str | None = None  # why those of the photos were fitted, where they were
     distractors: Mapping[str, float] | None = None  # photos that show what no other does, and its share of each that had no part
+    cameras: CameraMotionReport | None = None  # where it might move them
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 from typing import Annotated
 
@@ -16,12 +17,12 @@ LOSS_SCALE = 2.0  # pixels: what is farther off counts less (half of COLMAP's fi
 
 def adjusted(
     model: Model, cameras: tuple[Camera, ...], refine_focal: bool = True, refine_distortion: bool = False,
-    iterations: int = 100,
+    iterations: int = 100, fixed: Set[int] = frozenset(),
 ) -> Model:  # fmt: skip
     """The model with poses, points and the lenses of which nothing is told adjusted to its observations.
 
     A focal length from EXIF is held: a plane seen from the front would lead it anywhere (beach-drone, 6 photos: to 0). With
-    lenses held, what is far off counts more, as cameras that are only guessed need it.
+    lenses held, what is far off counts more, as cameras that are only guessed need it. Poses of the views `fixed` are held.
     """
     made, numbers = _reconstruction(model, cameras)
     options = colmap.BundleAdjustmentOptions()
@@ -34,6 +35,8 @@ def adjusted(
     config = colmap.BundleAdjustmentConfig()
     for view in model.views:
         config.add_image(image_id(view))
+        if view in fixed:
+            config.set_constant_rig_from_world_pose(made.image(image_id(view)).frame_id)
     for number, camera in enumerate(cameras, 1):
         if camera.focal_known:
             config.set_constant_cam_intrinsics(number)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recon3d.core.cameras import Cameras
+from recon3d.core.following import following
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
@@ -300,7 +301,8 @@ class Session:
         gaussians = self.parameters.gaussians()
         if self.motions is None:
             return gaussians, self.cameras
-        return pinned(gaussians, self.motions.applied(self.cameras), self.cameras, self.seen)
+        splats, moved = pinned(gaussians, self.motions.applied(self.cameras), self.cameras, self.seen)
+        return splats, following(self.cameras, moved, self.seen)
 
 
 def photometric_loss(rgb: Annotated[Tensor, "3 H W"], photo: Photo) -> Tensor:

@@ -1,0 +1,204 @@
+"""The improvement "bundle adjustment": a network's cameras adjusted to matches of the photos, where these fit better then."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recon3d.core.cameras import Cameras
+from recon3d.core.geometry import Geometry, Tracks
+from recon3d.core.lens import Lens, undistorted
+from recon3d.core.views import Views
+from recon3d.errors import InputError
+from recon3d.io.undistortion import undistorted_pictures
+from recon3d.pipeline.artefacts import Arrays
+from recon3d.pipeline.choices import GEOMETRY
+from recon3d.pipeline.method import Improvement
+from recon3d.pipeline.plan import network_device
+from recon3d.pipeline.sources import Asked
+from recon3d.pipeline.stage_reports import BundleAdjustmentReport
+from recon3d.progress import Progress
+from recon3d.sfm.adjusted_geometry import Followed, followed
+from recon3d.sfm.bundle_adjustment import Adjustment, Predicted, bundle_adjusted
+from recon3d.sfm.features import feature_size
+from recon3d.sfm.mapping import mapping_of
+from recon3d.sfm.matching import Matcher, without_overlap
+from recon3d.sfm.settings import Matching
+
+NAME = "bundle adjustment"
+Improved = tuple[Geometry, BundleAdjustmentReport]
+
+
+@dataclass(frozen=True)
+class Matched:
+    """How photos are matched for it."""
+
+    matching: Matching
+    sequence: bool = False
+    device: str = "cpu"
+    seed: int | None = None  # with one everything runs on one thread, and repeats
+
+
+def improvements(asked: Asked) -> tuple[Improvement, ...]:
+    """The one that was asked for, or none."""
+    wanted = asked.request.bundle_adjust
+    if wanted == "off":
+        return ()
+    why_not = nothing_to_adjust(asked)
+    if why_not is None:
+        return (Improvement(NAME, partial(apply, asked)),)
+    return (Improvement(NAME, partial(said, asked.progress, why_not)),) if wanted == "on" else ()
+
+
+def of_network(asked: Asked) -> bool:
+    """Whether a network gives the cameras."""
+    finished_model = asked.loaded.points is not None and asked.request.cameras is None
+    return not finished_model and GEOMETRY[asked.chosen.geometry].weights is not None
+
+
+def nothing_to_adjust(asked: Asked) -> str | None:
+    if not of_network(asked):
+        return "the cameras are those of a finished model or of COLMAP, which adjusted them"
+    return "all cameras are given" if bool(asked.loaded.views.pose_known.all()) else None
+
+
+def said(progress: Progress, why: str, views: Views, geometry: Geometry) -> Improved:
+    progress.note(f"{NAME}: {why}")
+    return geometry, BundleAdjustmentReport(False, why)
+
+
+def apply(asked: Asked, views: Views, geometry: Geometry) -> Improved:
+    """The geometry adjusted, or as it was; finished once, it is kept in the work folder."""
+
+    def make() -> Improved:
+        device = "cuda" if network_device(asked.request.device) == "cuda" else "cpu"
+        how = Matched(asked.chosen.settings[0].matching, asked.loaded.sequence, device, asked.request.seed)
+        photos = with_what_is_known(views, asked.loaded.views)
+        return improved(views, geometry, photos, views.pose_known, how, asked.progress)
+
+    if asked.work is None:
+        found = make()
+    else:
+        found = asked.work.kept(NAME.replace(" ", "_"), make, pack, partial(unpack, geometry))
+    asked.progress.note(in_words(found[1]))
+    return found
+
+
+def with_what_is_known(flat: Views, loaded: Views) -> Views:
+    """Undistorted photos with the lenses that were given, and the cameras that took them: networks tell neither."""
+    of_photos = loaded[[loaded.names.index(name) for name in flat.names]]
+    lenses = tuple(None if lens is None else undistorted(lens) for lens in of_photos.lenses)
+    return replace(flat, lenses=lenses, camera_index=of_photos.camera_index, known_camera_from_world=None)
+
+
+def improved(
+    views: Views, geometry: Geometry, photos: Views, fixed: torch.Tensor, how: Matched, progress: Progress
+) -> Improved:
+    """Match the undistorted photos behind `views`, adjust, and keep what is better on tracks that were held back.
+
+    `photos` say of the same views what is known of their lenses, and which share a camera; `fixed` (bool) cameras stay.
+    """
+    threads = 1 if how.seed is not None else os.cpu_count() or 1
+    seed, longest = how.seed or 0, how.matching.max_image_size
+    with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
+        matched = Matcher(
+            photos, undistorted_pictures(views), how.sequence, how.device, threads, seed, Path(folder), "photos", progress
+        )
+        try:
+            database = matched(how.matching)
+        except InputError as nothing:  # what ends structure from motion only leaves these cameras as they are
+            return geometry, BundleAdjustmentReport(False, nothing.what)
+        apart = without_overlap(database, len(matched.pairs))
+        if apart:
+            return geometry, BundleAdjustmentReport(False, apart)
+        predicted = Predicted(geometry.cameras.camera_from_world.numpy(), pinholes(views, geometry.cameras), fixed.numpy())
+        found = bundle_adjusted(database, photos, predicted, longest, threads, seed, progress)
+    sizes = [feature_size(photos, i, longest)[1] for i in range(len(photos))]
+    photo_from_picture = float(np.median(photos.photo_sizes[:, 1].numpy() / np.array(sizes)))
+    if found.model is None:
+        return geometry, of_fits(found, photo_from_picture)
+    after = followed(
+        views, geometry, mapping_of(found.model, photos, NAME, "", how.seed is not None), photos.camera_index, fixed
+    )
+    return after.geometry, of_kept(found, after, views, photo_from_picture)
+
+
+def pinholes(views: Views, cameras: Cameras) -> tuple[Lens, ...]:
+    """Of the undistorted full-size photos."""
+    K = torch.linalg.inv(views.pixel_from_photo) @ cameras.K
+    return tuple(Lens.pinhole(k, *size) for k, size in zip(K.numpy(), views.photo_sizes.tolist(), strict=True))
+
+
+def of_fits(found: Adjustment, photo_from_picture: float) -> BundleAdjustmentReport:
+    """What was measured on held-back tracks, in pixels of the full-size photos."""
+    why = found.refused or "tracks held back from it fit better"
+    if found.before is None or found.after is None:
+        return BundleAdjustmentReport(False, why)
+    before, after = (round(fit.median_px * photo_from_picture, 3) for fit in (found.before, found.after))
+    return BundleAdjustmentReport(
+        found.model is not None, why, found.before.tracks, before if np.isfinite(before) else None,
+        after if np.isfinite(after) else None, round(found.before.agreeing, 3), round(found.after.agreeing, 3),
+    )  # fmt: skip
+
+
+def of_kept(found: Adjustment, after: Followed, views: Views, photo_from_picture: float) -> BundleAdjustmentReport:
+    assert found.model is not None
+    follows = tuple(name for i, name in enumerate(views.names) if i not in set(found.model.views))
+    report = replace(
+        of_fits(found, photo_from_picture), adjusted=len(found.model.views), following=follows, points=len(found.model.points)
+    )
+    if after.depth_scales is None or after.off_before is None or after.off_after is None:
+        return report
+    scales = tuple(round(float(x), 4) for x in (after.depth_scales.min(), after.depth_scales.max()))
+    return replace(
+        report, depth_scales=scales, depth_off_before=round(after.off_before, 4), depth_off_after=round(after.off_after, 4)
+    )
+
+
+def in_words(report: BundleAdjustmentReport) -> str:
+    if not report.kept:
+        return f"{NAME}: cameras stay as predicted, as {report.why}"
+    fit = f"{report.px_before} to {report.px_after} px (median, {report.held_back_tracks} tracks held back)"
+    follows = f"; {len(report.following)} follow their neighbours" if report.following else ""
+    return f"{NAME}: {report.adjusted} cameras adjusted, {fit}{follows}"
+
+
+def pack(found: Improved) -> Arrays:
+    """How an adjusted geometry lies in the work folder; what is not adjusted is taken from the geometry before."""
+    geometry, report = found
+    words = {name: getattr(report, name) for name in report.__dataclass_fields__}
+    arrays = {"words": np.array(json.dumps(words))}
+    if not report.kept:
+        return arrays
+    cameras, tracks = geometry.cameras, geometry.tracks
+    assert tracks is not None
+    kept = {
+        "camera_from_world": cameras.camera_from_world, "K": cameras.K, "camera_index": cameras.camera_index,
+        "points": geometry.points, "colors": geometry.colors, "errors": geometry.errors, "view": tracks.view,
+        "point": tracks.point, "xy": tracks.xy,
+    }  # fmt: skip
+    kept |= {f"depth_{i}": depth for i, depth in enumerate(geometry.depth or ())}
+    return arrays | {name: x.numpy() for name, x in kept.items()}
+
+
+def unpack(geometry: Geometry, arrays: Arrays) -> Improved:
+    words: dict[str, Any] = json.loads(str(arrays["words"]))
+    words = {name: tuple(value) if isinstance(value, list) else value for name, value in words.items()}
+    report = BundleAdjustmentReport(**words)
+    if not report.kept:
+        return geometry, report
+    x = {name: torch.from_numpy(value) for name, value in arrays.items() if name != "words"}
+    cameras = Cameras(x["camera_from_world"], x["K"], geometry.cameras.sizes, x["camera_index"])
+    depth = None if geometry.depth is None else tuple(x[f"depth_{i}"] for i in range(len(geometry.depth)))
+    tracks = Tracks(x["view"], x["point"], x["xy"])
+    return replace(
+        geometry, cameras=cameras, points=x["points"], colors=x["colors"], errors=x["errors"], tracks=tracks, depth=depth
+    ), report
