@@ -32,8 +32,9 @@ from recon3d.sfm.placing import Placed, Start, better, placed
 from recon3d.sfm.settings import MIN_MATCHES, Matching
 from recon3d.sfm.sightings import SceneViews, of_photo, sightings
 
-EXIF_DEVIATION = 0.03  # of a focal length from EXIF: whole millimetres of 35 mm film are 2 % of a wide lens
-EXIF_RANGE = 0.15  # how far a focal length that the scene was given may be from EXIF, as a share, to be that of the photo
+EXIF_DEVIATION = 0.1  # of a focal length from EXIF, as a share: that of beach-drone is 18 % from what its photos show
+MAX_CENTER_DEVIATION = 0.1  # of the distance to what the photo shows, as for focal lengths
+EXIF_RANGE = 0.3  # how far a focal length that the scene was given may be from EXIF, as a share, to be that of the photo
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Located:
     photos: int = 0  # of the scene, that show these
     error: float = 0.0  # median distance to their projections, pixels of the photo
     center_deviation: float = 0.0  # standard deviation of the camera's centre, world units
+    distance: float = 0.0  # from the camera to what it shows, median, world units
     focal_deviation: float = 0.0  # of the focal length, as a share of it
     held_back: int = 0  # matches that the camera has not seen
     agreement: float = 0.0  # share of them that agree with it
@@ -163,6 +165,7 @@ def measure(views: Views, photo: int, best: Placed, held: ViewMatches) -> Locate
         photos=len(np.unique(off.view)) - 1,
         error=float(np.median(errors(best))) * width / best.lens.width,
         center_deviation=best.center_deviation,
+        distance=float(np.median(off.points @ best.camera_from_world[2, :3] + best.camera_from_world[2, 3])),
         focal_deviation=best.focal_deviation,
         held_back=len(agrees),
         agreement=float(agrees.mean()) if len(agrees) else 0.0,
@@ -185,4 +188,7 @@ def refusal(found: Located, best: Placed) -> str | None:
         doubt = lens_refusal(best.lens, best.focal_deviation)
         if doubt is not None:
             return doubt
+    sure = found.center_deviation / found.distance
+    if sure > MAX_CENTER_DEVIATION:
+        return f"its place is known to {sure:.0%} of its distance, where {MAX_CENTER_DEVIATION:.0%} are needed"
     return None
