@@ -21,6 +21,7 @@ COMMANDS = {
         "recon3d.cli.render",
         "a scene to pictures or a film: recon3d render scene.ply --cameras cameras.json --out renders/",
     ),
+    "locate": ("recon3d.cli.locate", "the cameras of more photos in a finished scene: recon3d locate out/ new.jpg"),
     "view": ("recon3d.cli.view", "a scene in the browser: recon3d view scene.ply, or recon3d view out/"),
     "export": ("recon3d.cli.export", "a scene to another format, checked: recon3d export scene.ply scene.sog"),
     "info": ("recon3d.cli.info", "what a splat file holds: recon3d info scene.ply"),

@@ -60,6 +60,24 @@ def read_origin(path: Path) -> Annotated[np.ndarray, "3"]:
     return _origin(json_input.read_object(path), path)
 
 
+def read_originals(path: Path) -> tuple[Lens, ...]:
+    """The lenses of the upright full-size photos that the pictures of a file were made of, where it tells them."""
+    document, lenses = json_input.read_object(path), []
+    for i, entry in enumerate(json_input.entries(document, "images", path)):
+        told = entry.get("original")
+        if not isinstance(told, dict):
+            continue
+        name = f"images[{i}].original"
+        height, width = (json_input.side(told, key, path, name) for key in ("height", "width"))
+        model, params = told.get("model"), told.get("params")
+        known = MODELS.get(model) if isinstance(model, str) else None
+        if height is None or width is None or known is None or not isinstance(params, list) or len(params) != len(known[1]):
+            raise InputError(path, f"{name} is no lens", REMEDY)
+        values = dict(zip(known[1], params, strict=True))
+        lenses.append(Lens(str(model), tuple(json_input.number(values, n, path, name) or 0.0 for n in values), height, width))
+    return tuple(lenses)
+
+
 def _origin(document: dict[str, Any], path: Path) -> Annotated[np.ndarray, "3"]:
     given = json_input.matrix({"origin": [document.get("origin", [0, 0, 0])]}, "origin", [(1, 3)], path, "the file")
     return np.zeros(3) if given is None else given[0]
@@ -138,4 +156,26 @@ def write_cameras(
     head: dict[str, Any] = {"version": VERSION, "convention": "opencv", "unit": UNITS[unit], "source": source}
     if any(origin):
         head["origin"] = list(origin)
+    json_input.write_document(path, {**head, "images": images}, rows="images")
+
+
+def write_known(
+    path: Path | str, cameras: Sequence[KnownCamera], *, unit: Literal["metres", "arbitrary"], source: str,
+    origin: Annotated[np.ndarray, "3"],
+) -> None:  # fmt: skip
+    """Write cameras of photos as they were taken, lens and all: what `read_cameras` reads. Every camera has a pose and a lens;
+    they stand in the world, the file about `origin`."""
+    images = []
+    for camera in (one.moved(-origin) if origin.any() else one for one in cameras):
+        lens, pose = camera.lens, camera.camera_from_world
+        assert lens is not None and pose is not None
+        bends = [v for n, v in zip(MODELS[lens.model][1], lens.params, strict=True) if n not in FOCAL_AND_CENTER]
+        images.append({
+            "name": camera.name, "width": lens.width, "height": lens.height, "K": lens.K.tolist(),
+            "camera_from_world": pose[:3].tolist(),
+            "distortion": {"model": lens.model, "params": bends} if bends else None,
+        })  # fmt: skip
+    head: dict[str, Any] = {"version": VERSION, "convention": "opencv", "unit": UNITS[unit], "source": source}
+    if origin.any():
+        head["origin"] = origin.tolist()
     json_input.write_document(path, {**head, "images": images}, rows="images")

@@ -35,7 +35,7 @@ def focal_deviations(
 
 
 def _of_group(model: Model, camera: Annotated[np.ndarray, "R"], distortion: bool) -> Annotated[np.ndarray, "C"]:
-    by_pose, by_lens, by_point, off = _derivatives(model, distortion)
+    by_pose, by_lens, by_point, off = derivatives(model, distortion)
     poses, lenses, points = 6 * len(model.views), by_lens.shape[2] * (int(camera.max()) + 1), 3 * len(model.points)
     # Every view has its own noise, so that one that is wrong makes no other uncertain.
     redundancy = max(off.size - points - poses - lenses, 1) / off.size
@@ -66,7 +66,7 @@ def _sparse(blocks: Annotated[np.ndarray, "M 2 k"], column: Annotated[np.ndarray
     return csr_matrix(bsr_matrix((blocks, column, np.arange(rows + 1)), shape=(2 * rows, width), blocksize=(2, size)))
 
 
-def _derivatives(model: Model, distortion: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def derivatives(model: Model, distortion: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of every observation's pixels [M,2,.]: by its camera's turn and shift, by the logarithm of the focal length (and the
     distortion), by its point; and how far it is off [M,2]."""
     rotation = model.camera_from_world[model.view, :3, :3]
