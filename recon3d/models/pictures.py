@@ -45,6 +45,7 @@ class Pass:
     chunk: int = 8  # views that dense heads take at a time
     device: str = "cpu"
     features: bool = False  # the answer carries the features of its last layer
+    cache_frames: int | None = None  # the latest whose tokens a streaming network keeps; None: as many as is its custom
     once: bool = False  # the network is used once: its parts may be let go when they have done their work
     on_view: Callable[[int, int], None] = lambda done, total: None  # told by networks that go view by view
 

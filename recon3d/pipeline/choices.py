@@ -88,6 +88,8 @@ GEOMETRY = {
     "mast3r-512": network("mast3r-512", "CC-BY-NC-SA-4.0", "pairs, aligned, in metres", commercial=False),
 }
 
+STREAMING = ("lingbot-map", "stream-vggt")  # rows of GEOMETRY that go frame by frame and keep a cache of frames
+
 NO_LICENCE = "none stated, so all rights are reserved"
 
 # `auto` is `lift` where the geometry has depth, else `points`. The rows of heads stand after them, so auto never takes one.

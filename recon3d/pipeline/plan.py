@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psutil
@@ -13,7 +13,7 @@ import torch
 from recon3d.errors import InputError
 from recon3d.models.cost import Cost
 from recon3d.models.pictures import Pass
-from recon3d.pipeline.stage_reports import NetworkReport
+from recon3d.pipeline.stage_reports import NetworkReport, WindowsReport
 from recon3d.progress import Progress
 
 T = TypeVar("T")
@@ -21,6 +21,9 @@ T = TypeVar("T")
 SHARE = 0.8  # of the free memory that a plan may count on
 CHUNKS = (8, 2, 1)  # views that dense heads take at a time; a CPU is as fast with one
 SIZES = (1.0, 0.75, 0.5)  # of the trained size, when smaller chunks do not suffice
+LARGEST_WINDOW = 60  # where not all views fit: the chunk of VGGT-Long (Deng et al. 2025, arXiv 2507.16443)
+LEAST_WINDOW = 6  # fewer views see too little of each other, and pictures are made smaller instead
+KEPT_OF_A_PIXEL = 8  # bytes: depth and confidence of a window that is done
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,11 @@ class NetworkPlan:
     why: str
     full: bool  # pictures of the size that the network was trained with
 
-    def report(self) -> NetworkReport:
+    def report(self, windows: WindowsReport | None = None) -> NetworkReport:
         assert self.how.size is not None  # plans() names it
         layers = str(self.low or torch.float32).removeprefix("torch.")
         megabytes = round(self.estimated / 1e6)
-        return NetworkReport(self.how.device, self.how.size, self.how.chunk, layers, megabytes, self.why)
+        return NetworkReport(self.how.device, self.how.size, self.how.chunk, layers, megabytes, self.why, windows)
 
 
 def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None = None) -> Iterator[NetworkPlan]:
@@ -55,6 +58,39 @@ def plans(cost: Cost, views: int, aspect: float, device: str, free: int | None =
             state = f"{estimated / 1e9:.1f} GB of {room / 1e9:.1f} GB that may be used"
             why = f"{views} views at {size} px: {state}" + ("" if fits else ", the least there is")
             yield NetworkPlan(Pass(size=size, chunk=chunk, device=device, once=True), low, estimated, why, share == 1)
+
+
+def views_of_a_pass(
+    cost: Cost, views: int, aspect: float, device: str, trusted: int | None = None, free: int | None = None
+) -> tuple[int, str]:
+    """How many views go through together, and why not all (empty: all do).
+
+    All, where they are no more than `trusted` and fit at the trained size, and in a stream, which bounds its memory itself.
+    Else as many as do, LARGEST_WINDOW at most and LEAST_WINDOW at least.
+    """
+    if cost.cached_layers:
+        return views, ""
+    most = views if trusted is None else min(views, trusted)
+    number = 4 if low_precision(device) is None else 2
+    room = SHARE * (free_memory(device) if free is None else free)
+
+    def fits(count: int) -> bool:
+        kept = KEPT_OF_A_PIXEL * (views - count) * cost.size * min(cost.size / aspect, cost.size)
+        return cost.bytes(count, cost.size, aspect, CHUNKS[-1], number) + kept <= room
+
+    if fits(most):
+        return most, "" if most == views else f"it gets no more than {most} right in one pass"
+    largest = min(most, LARGEST_WINDOW)
+    sizes = range(largest, LEAST_WINDOW, -1)
+    size = next((count for count in sizes if fits(count)), min(LEAST_WINDOW, most))
+    return size, f"{views} at once do not fit into {room / 1e9:.1f} GB"
+
+
+def bounded(cost: Cost, cache_frames: int | None) -> Cost:
+    """The cost of a stream that keeps so many of the latest frames besides its first ones; None: as it is."""
+    if cache_frames is None:
+        return cost
+    return replace(cost, cached_views=(cost.at_once or 0) + cache_frames)
 
 
 def stepping_down(plans: Iterator[NetworkPlan], run: Callable[[NetworkPlan], T], progress: Progress) -> tuple[T, NetworkPlan]:

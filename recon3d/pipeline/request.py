@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from recon3d.errors import InputError
-from recon3d.pipeline.choices import GEOMETRY, QUALITY, SPLATS
+from recon3d.pipeline.choices import GEOMETRY, QUALITY, SPLATS, STREAMING
 from recon3d.pipeline.metric_request import Metric, parse_metric
 from recon3d.sfm.settings import Settings, attempts
 
@@ -34,6 +34,14 @@ class Request:
     downloaded once."""
     anchors: int | None = None
     """Views that the Gaussians of --splats joint stand in; without it as many as see nearly all points, 4 to 16."""
+    window: int | None = None
+    """Photos of one pass of the network that --geometry names. More go through in overlapping windows that are joined by the
+    photos they share, and loops are closed; without it as many as the memory bears, or as the network gets right."""
+    window_overlap: int | None = None
+    """Photos that a window shares with the next one; without it a quarter of it, 2 or more."""
+    cache_frames: int | None = None
+    """Of a network that goes frame by frame (lingbot-map, stream-vggt): besides its first frames it remembers so many of the
+    latest ones whole (without it 64 and 31): fewer take less memory."""
     allow_noncommercial: bool = False
     """auto may take weights that are not for commercial use."""
     commercial_only: bool = False
@@ -134,6 +142,9 @@ def plan(request: Request, on_a_gpu: bool = False) -> Plan:
         ("--max-points", request.max_points, 1),
         ("--max-images", request.max_images, 2),
         ("--anchors", request.anchors, 1),
+        ("--window", request.window, 3),
+        ("--window-overlap", request.window_overlap, 1),
+        ("--cache-frames", request.cache_frames, 1),
         ("--seed", request.seed, 0),
     ):
         if value is not None and value < least:
@@ -143,6 +154,7 @@ def plan(request: Request, on_a_gpu: bool = False) -> Plan:
             "--fps", f"{request.fps:g} is no number of frames a second", "Give a number above 0, as 2 or 0.5"
         )
     name, rule = chosen_geometry(request)
+    check_passes(request, name)
     return Plan(
         geometry=name,
         geometry_rule=rule,
@@ -173,6 +185,21 @@ def chosen_geometry(request: Request) -> tuple[str, str]:
     if request.weights is not None and row.weights is None:
         raise InputError("--weights", f"{request.geometry} has no weights", "Name a network with --geometry")
     return request.geometry, "named by the user"
+
+
+def check_passes(request: Request, geometry: str) -> None:
+    """Raise InputError where flags on a network's passes are given and the row of GEOMETRY has none such."""
+    if GEOMETRY[geometry].weights is None:
+        for flag, value in (("--window", request.window), ("--window-overlap", request.window_overlap)):
+            if value is not None:
+                what = f"{geometry} is no network and takes all photos at once"
+                raise InputError(flag, what, "Leave it out, or name a network with --geometry")
+    if request.window is not None and request.window_overlap is not None and request.window_overlap >= request.window:
+        what = f"windows of {request.window} photos cannot share {request.window_overlap}"
+        raise InputError("--window-overlap", what, f"Give {request.window - 1} or fewer")
+    if request.cache_frames is not None and geometry not in STREAMING:
+        what = f"{geometry} goes through no stream and keeps no frames"
+        raise InputError("--cache-frames", what, f"Leave it out, or use --geometry {' or '.join(STREAMING)}")
 
 
 def chosen_splats(request: Request, geometry: str) -> str | None:

@@ -23,9 +23,10 @@ from recon3d.models.pictures import Answer
 from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, Keeper, pack_mapping, unpack_mapping
 from recon3d.pipeline.choices import GEOMETRY, GUESSING
-from recon3d.pipeline.plan import NetworkPlan, network_device, plans, stepping_down
+from recon3d.pipeline.plan import NetworkPlan, bounded, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
-from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport
+from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport, WindowsReport
+from recon3d.pipeline.windowed import in_windows, read_report, size_of_a_pass
 from recon3d.progress import Progress
 from recon3d.reconstruction.network_views import in_photos
 from recon3d.sfm.attempts import Guess
@@ -87,7 +88,7 @@ def guessed(views: Views, asked: Asked) -> Guess:
     rows = table()
     key = next(name for name in GUESSING if checkpoints.cached(rows[name]) is not None)
     source = checkpoints.checkpoint(key, rows[key], None, asked.progress)
-    answer, _ = answered(source, [read_photo(s)[0] for s in views.sources], asked)
+    answer, _ = answered(source, views, asked)
     K = torch.linalg.inv(answer.network_from_photo) @ answer.geometry.cameras.K
     focals = K[:, [0, 1], [0, 1]].mean(1) / views.photo_sizes.max(1).values
     return Guess(key, answer.geometry.cameras.camera_from_world.numpy(), focals.numpy())
@@ -113,7 +114,7 @@ def network(views: Views, asked: Asked) -> Sourced:
     warn(source, views, asked)
 
     def find() -> tuple[Answer, NetworkReport]:
-        return answered(source, [read_photo(s)[0] for s in views.sources], asked)
+        return answered(source, views, asked)
 
     answer, how = find() if asked.work is None else asked.work.kept("geometry", find, pack_answer, unpack_answer)
     if answer.unposed:
@@ -146,22 +147,27 @@ def warn(source: Checkpoint, views: Views, asked: Asked) -> None:
         asked.progress.note("held-out photos take part in the network's pass, which gives their cameras")
 
 
-def answered(source: Checkpoint, photos: list[np.ndarray], asked: Asked) -> tuple[Answer, NetworkReport]:
-    """The network's answer by the first plan that the memory bears, and that plan."""
+def answered(source: Checkpoint, views: Views, asked: Asked) -> tuple[Answer, NetworkReport]:
+    """The network's answer by the first plan that the memory bears, in one pass or in windows, and that plan."""
     device = network_device(asked.request.device)
     build = source.row.resolve("network")
     parameters = sum(p.numel() for p in on_meta(lambda: build(source.config)).parameters())
-    cost = source.row.resolve("cost")(source.config, parameters)
-    aspect = float(np.median([photo.shape[1] / photo.shape[0] for photo in photos]))
+    cost = bounded(source.row.resolve("cost")(source.config, parameters), asked.request.cache_frames)
+    aspect = float((views.photo_sizes[:, 1] / views.photo_sizes[:, 0]).median())
+    size = size_of_a_pass(source, cost, len(views), aspect, device, asked.request, asked.progress)
 
-    def run(plan: NetworkPlan) -> Answer:
+    def run(plan: NetworkPlan) -> tuple[Answer, WindowsReport | None]:
         made = checkpoints.network(source, asked.request.seed or 0, plan.low, device)
         told = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
-        how = replace(told, features=asked.chosen.splats == "joint")
-        return source.row.resolve("answer")(made, photos, how)
+        how = replace(told, features=asked.chosen.splats == "joint", cache_frames=asked.request.cache_frames)
+        if size < len(views):
+            ask = partial(source.row.resolve("answer"), made)
+            overlap = asked.request.window_overlap
+            return in_windows(ask, views, how, size, overlap, asked.loaded.sequence, asked.progress)
+        return source.row.resolve("answer")(made, [read_photo(s)[0] for s in views.sources], how), None
 
-    answer, plan = stepping_down(plans(cost, len(photos), aspect, device), run, asked.progress)
-    return answer, plan.report()
+    (answer, windows), plan = stepping_down(plans(cost, size, aspect, device), run, asked.progress)
+    return answer, plan.report(windows)
 
 
 def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, ...], **of_source: Any) -> GeometryReport:
@@ -210,4 +216,5 @@ def unpack_answer(arrays: Arrays) -> tuple[Answer, NetworkReport]:
     )  # fmt: skip
     unposed = tuple(words.pop("unposed"))
     sky = tuple(known[f"sky_{i}"] for i in range(views)) if "sky_0" in known else None
-    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed, sky=sky), NetworkReport(**words)
+    how = NetworkReport(**words | {"windows": read_report(words["windows"])})
+    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed, sky=sky), how

@@ -13,6 +13,54 @@ from recon3d.models.checkpoints import WeightsReport
 
 
 @dataclass(frozen=True)
+class JoinReport:
+    """How two windows were joined by the photos that both saw."""
+
+    windows: tuple[int, int]
+    shared: tuple[str, ...]  # names
+    agreeing: int  # of these, whose cameras agree on one similarity
+    scale: float  # the first window's unit of the second's: how much larger its numbers are
+    degrees: float  # what is left between the agreeing cameras: turned,
+    shift: float  # moved, in median depths,
+    scale_deviation: float  # and the deviation of the photos' own ratios of depth, in shares
+    why: str | None = None  # why it is not determined
+
+
+@dataclass(frozen=True)
+class MissReport:
+    """By how much windows missed a loop."""
+
+    degrees: float
+    shift: float  # median depths
+    scale: float  # shares
+
+
+@dataclass(frozen=True)
+class LoopReport:
+    """Two photos far apart in the order that look alike."""
+
+    views: tuple[str, str]
+    matches: int  # between the two photos, on one epipolar geometry
+    closed: bool
+    agreeing: float | None = None  # share of the matches that a pass over both ends agrees with
+    why: str | None = None  # why it was not closed
+    before: MissReport | None = None
+    after: MissReport | None = None
+
+
+@dataclass(frozen=True)
+class WindowsReport:
+    """How more views than one pass takes went through a network."""
+
+    count: int
+    size: int
+    overlap: int
+    order: str  # of the photos: as given, or by resemblance
+    joins: tuple[JoinReport, ...]
+    loops: tuple[LoopReport, ...]
+
+
+@dataclass(frozen=True)
 class NetworkReport:
     """How a network was run in the memory that there was."""
 
@@ -22,6 +70,7 @@ class NetworkReport:
     linear_layers: str  # the type they computed in
     estimated_mb: int
     why: str
+    windows: WindowsReport | None = None
 
 
 @dataclass(frozen=True)

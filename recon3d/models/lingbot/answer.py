@@ -52,7 +52,7 @@ def geometry(
             stream_in_windows(network, pictures.images, windows, interval, HEADS, how.chunk, how.on_view).frames
         )
     interval = interval or interval_for(network, len(pictures))
-    return decoded(stream(network, pictures.images, interval, HEADS, how.chunk, how.on_view))
+    return decoded(stream(network, pictures.images, interval, HEADS, how.chunk, how.on_view, how.cache_frames))
 
 
 def decoded(frames: Streamed) -> Geometry:

@@ -40,9 +40,13 @@ class Stream:
     included, and the special tokens of all stored between. A passing frame sees what is stored, and itself.
     """
 
-    def __init__(self, network: LingBot, interval: int | None = None, frames: int | None = None) -> None:
+    def __init__(
+        self, network: LingBot, interval: int | None = None, frames: int | None = None, window: int | None = None
+    ) -> None:
         """`interval`: every how many frames one is stored; None: the configuration's. `frames`, where it is known: how many
-        will come; room for the trajectory's tokens is then made at once."""
+        will come; room for the trajectory's tokens is then made at once. `window`: the latest that keep all tokens; None: the
+        configuration's."""
+        self.window = window or network.config.cache.window
         self.network = network
         self.interval = interval or network.config.keyframe_interval
         self.frames = frames
@@ -83,7 +87,7 @@ class Stream:
     def _make_caches(self, patches: int) -> None:
         config = self.network.config
         tokens = config.special_tokens + patches
-        anchors, window = config.cache.scale_frames, config.cache.window
+        anchors, window = config.cache.scale_frames, self.window
         stored = None if self.frames is None else sum(self.kind(i) != PASSING_FRAME for i in range(self.frames))
         passing = self.interval > 1
 
@@ -99,13 +103,13 @@ class Stream:
 
 def stream(
     network: LingBot, images: Annotated[Tensor, "L 3 H W"], interval: int | None = None, heads: Collection[str] = HEADS,
-    chunk: int = VIEWS_AT_A_TIME, on_frame: Callable[[int, int], None] = lambda done, total: None,
+    chunk: int = VIEWS_AT_A_TIME, on_frame: Callable[[int, int], None] = lambda done, total: None, window: int | None = None,
 ) -> Streamed:  # fmt: skip
     """A whole video: the scale frames together, then frame by frame, each answer moved to the CPU at once.
 
-    `on_frame(done, total)` is told after each call.
+    `on_frame(done, total)` is told after each call; `window` as in Stream.
     """
-    state = Stream(network, interval, len(images))
+    state = Stream(network, interval, len(images), window)
     kinds = torch.tensor([state.kind(i) for i in range(len(images))], dtype=torch.uint8)
     device = network.aggregator.camera_token.device
 

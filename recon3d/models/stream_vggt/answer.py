@@ -27,7 +27,8 @@ def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how:
     """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
     sizes = network.config.transformer
     pictures = preprocessed(photos, "crop", how.size or sizes.img_size, sizes.patch_size)
-    return Answer(geometry(network, pictures, how), pictures.network_from_photo, pictures.photo_rects)
+    window = WINDOW if how.cache_frames is None else 1 + how.cache_frames  # the first view, and the latest
+    return Answer(geometry(network, pictures, how, window), pictures.network_from_photo, pictures.photo_rects)
 
 
 def cost(config: VggtConfig, parameters: int) -> Cost:

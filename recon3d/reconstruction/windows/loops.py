@@ -1,0 +1,91 @@
+"""Loops: views far apart in their order that look alike, and whether they truly show one place.
+
+What looks alike is only asked; matches of the photos and a pass of the network over both ends must agree before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from torch import Tensor
+
+from recon3d.models.pictures import Answer
+from recon3d.reconstruction.network_views import sampled
+
+ASKED = 1.0  # candidates for each window: a match of two photos costs far less than a pass
+LEAST_MATCHES = 20  # verified ones: two photos of different places in street, kitchen and lund have 15 at most
+TOLERANCE = 0.06  # of a picture's longest side, 4° of a phone's: where a match may lie from where the pass puts it
+LEAST_AGREEING = 0.3  # of the matches: in a wrong place hardly any is near
+
+# Verified matches of two views: pixels of the photo in the first, and in the second.
+Matches = tuple[Annotated[Tensor, "M 2"], Annotated[Tensor, "M 2"]]
+Matcher = Callable[[int, int], Matches]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Two views that look alike, and what became of it."""
+
+    views: tuple[int, int]
+    matches: int
+    agreeing: float | None  # share of the matches that a pass over both ends agrees with; None: no pass was run
+    why: str | None  # why it is not closed; None: it is
+
+
+def look(features: Annotated[Tensor, "C h w"]) -> Annotated[Tensor, "C"]:
+    """A view's features as one vector: the mean over its cells."""
+    return features.float().mean((1, 2)).cpu()
+
+
+def described(looks: Annotated[Tensor, "N C"]) -> Annotated[Tensor, "N C"]:
+    """Unit vectors whose products tell how much two views look alike, beyond what all of them have in common."""
+    return torch.nn.functional.normalize(looks - looks.mean(0), dim=1)
+
+
+def candidates(descriptors: Annotated[Tensor, "N C"], size: int, most: int) -> list[tuple[int, int]]:
+    """Pairs of places at least `size` apart, the most alike first; none within half a window of one before."""
+    count = len(descriptors)
+    apart = torch.arange(count)[None] - torch.arange(count)[:, None]
+    alike = torch.where(apart >= size, descriptors @ descriptors.T, -torch.inf)
+    found, reach = [], max(size // 2, 1)
+    while len(found) < most and bool((alike > -torch.inf).any()):
+        i, j = divmod(int(alike.argmax()), count)
+        found.append((i, j))
+        alike[max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1] = -torch.inf
+    return found
+
+
+def both_ends(order: Sequence[int], pair: tuple[int, int], size: int) -> tuple[int, ...]:
+    """A window of `size` views: half of them about each of the pair."""
+    counts = (size - size // 2, size // 2)
+    found: list[int] = []
+    for view, count in zip(pair, counts, strict=True):
+        start = min(max(order.index(view) - count // 2, 0), len(order) - count)
+        found += order[start : start + count]
+    return tuple(dict.fromkeys(found))
+
+
+def agreement(answer: Answer, places: tuple[int, int], matches: Matches) -> float:
+    """The share of matches that lie where depth and cameras of the answer put them: from each view in the other, the worse."""
+    (i, j), (xy_i, xy_j) = places, matches
+    return min(_agreement(answer, i, j, xy_i, xy_j), _agreement(answer, j, i, xy_j, xy_i))
+
+
+def _agreement(answer: Answer, i: int, j: int, here: Annotated[Tensor, "M 2"], there: Annotated[Tensor, "M 2"]) -> float:
+    known = answer.geometry
+    assert known.depth is not None
+    at, wanted = in_picture(answer, i, here), in_picture(answer, j, there)
+    depth = sampled(known.depth[i], at[None], "nearest")[0].double()
+    rays = torch.cat((at, torch.ones_like(at[:, :1])), 1) @ torch.linalg.inv(known.cameras.K[i]).T
+    pixels, in_front = known.cameras[[j]].project(known.cameras.in_world(i, rays * depth[:, None]))
+    near = (pixels[0] - wanted).norm(dim=1) <= TOLERANCE * max(known.cameras.size(j))
+    return float((near & (in_front[0] > 0) & (depth > 0)).double().mean())
+
+
+def in_picture(answer: Answer, i: int, xy: Annotated[Tensor, "M 2"]) -> Annotated[Tensor, "M 2"]:
+    """Pixels of a photo in the network's picture of it."""
+    network_from_photo = answer.network_from_photo[i]
+    return xy.double() @ network_from_photo[:2, :2].T + network_from_photo[:2, 2]
