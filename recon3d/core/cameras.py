@@ -82,6 +82,12 @@ class Cameras:
         pixels = torch.stack([x + 0.5, y + 0.5, torch.ones_like(x)], -1).to(self.K)
         return pixels @ torch.linalg.inv(self.K[i]).T
 
+    def rays_of(self, i: int, pixels: Annotated[Tensor, "P"]) -> Annotated[Tensor, "P 3"]:
+        """The same of some pixels, flat indices into the picture: what a few cost goes by their number."""
+        width = self.size(i)[1]
+        centers = torch.stack([pixels % width + 0.5, pixels // width + 0.5, torch.ones_like(pixels)], -1).to(self.K)
+        return centers @ torch.linalg.inv(self.K[i]).T
+
     def unproject(
         self, i: int, depth: Annotated[Tensor, "H W"]
     ) -> tuple[Annotated[Tensor, "H W 3"], Annotated[Tensor, "H W"]]:

@@ -38,7 +38,7 @@ class Geometry:
     errors: Annotated[Tensor, "P"]  # float64, mean reprojection error in photo pixels
     tracks: Tracks | None = None
     depth: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # z-depth in world units, 0 where unknown
-    confidence: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # a rank in 0 to 1 over the scene
+    confidence: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # a rank in 0 to 1 over the scene; 0: masked, sky
     features: Annotated[Tensor, "N C h w"] | None = None  # a network's, of the whole working picture; never kept in files
     scale: Literal["arbitrary", "metres"] = "arbitrary"
     scale_source: str = ""  # what made it metres: "given poses", ...
@@ -87,13 +87,11 @@ class Geometry:
 
     def transformed(self, similarity: Similarity) -> Geometry:
         """The same geometry in a world moved by `similarity`."""
-        scale = float(similarity.scale)
-        return replace(
-            self,
-            cameras=self.cameras.transformed(similarity),
-            points=similarity.apply(self.points),
-            depth=None if self.depth is None else tuple(d * scale for d in self.depth),
-        )
+        scale, depth = float(similarity.scale), self.depth
+        if depth is not None and scale != 1:  # no copy without need: it may be most of a long capture's memory
+            depth = tuple(d * scale for d in depth)
+        cameras = self.cameras.transformed(similarity)
+        return replace(self, cameras=cameras, points=similarity.apply(self.points), depth=depth)
 
     def check(self, stage: str) -> None:
         """Raise ValueError naming the stage and the number where a value is impossible."""

@@ -1,4 +1,4 @@
-"""Depth of one photo from a file of another program: .npy, .npz, .exr or a 16-bit .png. Loads no torch.
+"""Depth of one photo from a file of another program: .npy, .npz, .exr or a 16-bit .png; and to one of ours. Loads no torch.
 
 Whatever the file, what comes out is z-depth, float32, 0 where it is unknown (docs/predictions.md).
 """
@@ -12,11 +12,13 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import Annotated, BinaryIO
 
+import cv2
 import numpy as np
 
 from recon3d.errors import InputError
 from recon3d.io.exr import read_exr
 from recon3d.io.photos import check_size, opened
+from recon3d.io.pictures import write_picture
 
 SUFFIXES = (".npy", ".npz", ".exr", ".png")
 NUMBERS = "fiu"  # kinds of numpy's types: floats and integers
@@ -24,6 +26,7 @@ NAMED = "depth"  # the array of an .npz that holds several
 NO_HEADER = (ValueError, SyntaxError, TokenError)  # numpy reads a header as a Python literal
 REMEDY = "Write it again, as numpy.save does for an array [height, width] of numbers"
 COPY = "Copy it again, or write it anew"
+SHOWN = (0.02, 0.98)  # quantiles of inverse depth that a picture spans
 
 
 def read_depth(path: Path, size: tuple[int, int], scale: float = 1.0) -> Annotated[np.ndarray, "H W"]:
@@ -55,6 +58,27 @@ def read_scale(path: Path) -> float:
     if not (math.isfinite(scale) and scale > 0):
         raise InputError(path, "it is not one positive number", "Write one step of the PNG files in world units, as 0.001")
     return scale
+
+
+def write_depth(
+    path: Path, depth: Annotated[np.ndarray, "H W"], confidence: Annotated[np.ndarray, "H W"], K: Annotated[np.ndarray, "3 3"]
+) -> None:
+    """An .npz with `depth` (float32 z-depth in world units, 0 unknown), `confidence` (float32, 0 to 1; 0: masked or sky) and
+    the `K` (float64, pixels) of a camera for these pixels; and a .png of the same name to look at."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"depth": depth.astype(np.float32), "confidence": confidence.astype(np.float32), "K": K.astype(np.float64)}
+    np.savez_compressed(path, **arrays)
+    write_picture(path.with_suffix(".png"), depth_picture(depth))
+
+
+def depth_picture(depth: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W 3"]:
+    """Inverse depth in colours, red is near; the range is that of nearly all pixels, black is unknown."""
+    known = depth > 0
+    inverse = np.divide(1, depth, out=np.zeros(depth.shape, np.float64), where=known)
+    low, high = np.quantile(inverse[known], SHOWN) if known.any() else (0.0, 0.0)
+    share = ((inverse - low) / max(high - low, 1e-12)).clip(0, 1)
+    colors = cv2.applyColorMap((255 * share).round().astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    return np.where(known[..., None], colors, np.uint8(0))
 
 
 def _read_png(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:

@@ -81,10 +81,15 @@ def ranked(
     Equal ones share a rank, and none is 0, which is left to pixels that are masked or sky.
     """
     raw = [of_view.float().cpu() for of_view in confidence]
-    _, where, counts = torch.cat([x.flatten() for x in raw]).unique(return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum(0).double() / counts.sum()).float()
-    of_views = ranks[where].split([x.numel() for x in raw])
-    return tuple(ranks.reshape(x.shape) for ranks, x in zip(of_views, raw, strict=True))
+    # Sorted in place and asked view by view: what tells where each value went would take three times the maps' memory.
+    values = torch.cat([x.flatten() for x in raw]).numpy()
+    values.sort()
+    ranks = []
+    for of_view in raw:
+        ordered, order = of_view.flatten().sort()  # asked in order, neighbours in memory answer one after another
+        below = torch.from_numpy(values.searchsorted(ordered.numpy(), "right"))
+        ranks.append(torch.empty_like(ordered).index_copy_(0, order, (below / len(values)).float()).view_as(of_view))
+    return tuple(ranks)
 
 
 def geometry_in_network(

@@ -1,4 +1,4 @@
-"""What a run leaves: one PLY with a report, or a folder with photos, cameras, splats and renders in one world frame."""
+"""What a run leaves: one PLY with a report, or a folder with photos, cameras, splats, renders and depth in one world frame."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from recon3d.core.scene import Scene
 from recon3d.core.similarity import Similarity
 from recon3d.io.cameras_json import write_cameras
 from recon3d.io.colmap_model import write_model
+from recon3d.io.depth_files import write_depth
 from recon3d.io.pictures import write_picture
 from recon3d.io.ply import read_ply, write_ply
 from recon3d.io.transforms_json import write_transforms
@@ -51,11 +52,20 @@ def write_folder(
         if mask is not None:
             write_picture(folder / "masks" / f"{name}.png", mask.astype(np.uint8) * 255)
         write_picture(folder / "renders" / PurePosixPath(name).with_suffix(".png"), drawn(scene, cameras, i, device))
+        write_depth_of(scene, i, folder / "depth" / PurePosixPath(name).with_suffix(".npz"))
         progress.advance(i + 1, len(names), "pictures")
     if any(scene.origin) and origin == "local":
         progress.note(f"sparse/0 cannot say that it stands about {in_words(np.array(scene.origin))}; the other files do")
     write_cameras_files(scene, cameras, names, folder, origin)
     return checked
+
+
+def write_depth_of(scene: Scene, i: int, path: Path) -> None:
+    """Depth and confidence of view i at working size, where its geometry has them."""
+    geometry = scene.geometry
+    assert geometry is not None
+    if geometry.depth is not None and geometry.confidence is not None:
+        write_depth(path, geometry.depth[i].numpy(), geometry.confidence[i].numpy(), geometry.cameras.K[i].numpy())
 
 
 def write_cameras_files(

@@ -90,7 +90,7 @@ def depth_at(geometry: Geometry, i: int, pixels: Pixels) -> Annotated[Tensor, "P
 
 def world_points(geometry: Geometry, i: int, pixels: Pixels, depth: Annotated[Tensor, "P"]) -> Annotated[Tensor, "P 3"]:
     """Some pixels of view i at these depths."""
-    return geometry.cameras.in_world(i, geometry.cameras.rays(i).reshape(-1, 3)[pixels] * depth[:, None])
+    return geometry.cameras.in_world(i, geometry.cameras.rays_of(i, pixels) * depth[:, None])
 
 
 def looked_up(

@@ -38,15 +38,16 @@ def sky_of(image: Annotated[Tensor, "3 H W"], depth: Annotated[Tensor, "H W"]) -
     clear = ((blue >= most) & (blue - red >= BLUE) & (most >= BRIGHT)) | (least >= WHITE)
     cold = (blue >= np.maximum(red, green) - COLD) & (most >= BRIGHT)
     smooth = roughness(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)) <= ROUGH
-    count, labels = cv2.connectedComponents((smooth & (cold | clear)).astype(np.uint8), connectivity=4)
+    _, labels = cv2.connectedComponents((smooth & (cold | clear)).astype(np.uint8), connectivity=4)
     order = np.sort(depth.numpy()[known])
     found = np.zeros(labels.shape, bool)
-    for label in range(1, count):
+    for label in np.unique(labels[0][labels[0] > 0]):
         region = labels == label
-        if not region[0].any() or region.mean() < LEAST:
+        if region.mean() < LEAST:
             continue
         far = depth.numpy()[region & known]
-        rank = np.searchsorted(order, np.median(far)) / len(order) if len(far) else 1.0
+        places = [np.searchsorted(order, np.median(far), side) for side in ("left", "right")] if len(far) else [len(order)]
+        rank = float(np.mean(places)) / len(order)  # the middle of those of one depth
         if clear[region].mean() >= CLEAR and rank >= 1 - region.mean() / 2 - NEARER:
             found |= region
     # The window keeps smooth regions off their borders by half of it.

@@ -25,14 +25,14 @@ def normals_at(geometry: Geometry, i: int, pixels: Pixels, step: int) -> tuple[T
     """
     assert geometry.depth is not None
     height, width = geometry.cameras.size(i)
-    depth, here = geometry.depth[i].double(), 1 / depth_at(geometry, i, pixels)
+    depth, here = geometry.depth[i], 1 / depth_at(geometry, i, pixels)
     row, column = pixels // width, pixels % width
     moments = torch.zeros(len(pixels), 3, 3, dtype=torch.float64)
     sums = torch.zeros(len(pixels), 3, dtype=torch.float64)
     for dy in range(-RADIUS, RADIUS + 1):
         for dx in range(-RADIUS, RADIUS + 1):
             y, x = row + dy * step, column + dx * step
-            z = depth[y.clamp(0, height - 1), x.clamp(0, width - 1)]
+            z = depth[y.clamp(0, height - 1), x.clamp(0, width - 1)].double()
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width) & (z > 0)
             inverse = torch.where(inside, 1 / z, 0)
             same = (inverse / here).log().abs() < SAME * max(1, (abs(dy) + abs(dx)) / 2)
@@ -42,7 +42,7 @@ def normals_at(geometry: Geometry, i: int, pixels: Pixels, step: int) -> tuple[T
     count = moments[:, 2, 2]
     slopes = torch.linalg.solve(moments + 1e-9 * torch.eye(3, dtype=torch.float64), sums[..., None])[..., 0]
     K = geometry.cameras.K[i]
-    ray = geometry.cameras.rays(i).reshape(-1, 3)[pixels]
+    ray = geometry.cameras.rays_of(i, pixels)
     # 1/z at a ray r is slope · (r - ray) + value, with slopes by the ray's x and y.
     a, b = slopes[:, 0] / step * K[0, 0], slopes[:, 1] / step * K[1, 1]
     normal = -torch.nn.functional.normalize(torch.stack((a, b, slopes[:, 2] - a * ray[:, 0] - b * ray[:, 1]), 1), dim=1)

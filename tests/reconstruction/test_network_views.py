@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 from recon3d.io.detect import detect
 from recon3d.io.load import load_views
@@ -129,3 +130,49 @@ def test_lifted_depth_renders_as_the_photo_that_it_came_from(views):
     assert -10 * torch.log10(error) > 25
     few = lift(flat, geometry, max_gaussians=500)
     assert 200 < len(few) <= 500
+
+
+def known_of(views: Views, **answered_with) -> tuple[Views, Geometry]:
+    pictures = for_vggt(photos_of(views), "pad", target=112)
+    answer = replace(answered(pictures, focal=180.0), **answered_with)
+    return in_photos(answer, views, max_size=120)
+
+
+def test_what_is_masked_has_no_depth_and_no_confidence_and_makes_no_gaussian(views):
+    masks = tuple(torch.ones(image.shape[1:], dtype=torch.bool) for image in views.images)
+    for mask in masks:
+        mask[:, : mask.shape[1] // 2] = False
+    flat, geometry = known_of(replace(views, masks=masks))
+    assert geometry.depth is not None and geometry.confidence is not None and flat.masks is not None
+    for depth, confidence, mask in zip(geometry.depth, geometry.confidence, flat.masks, strict=True):
+        assert mask is not None and (depth[~mask] == 0).all() and (confidence[~mask] == 0).all()
+        assert (depth[mask] > 0).double().mean() > 0.95 and (confidence[depth > 0] > 0).all()
+    gaussians = lift(flat[[0]], geometry[[0]], 10**6)
+    (pixels,), _ = geometry.cameras[[0]].project(gaussians.means.double())
+    assert len(gaussians) > 1000 and pixels[:, 0].min() > flat.images[0].shape[2] // 2
+
+
+def test_what_the_network_calls_sky_is_known_but_makes_neither_points_nor_gaussians(views):
+    sky = torch.zeros(2, 112, 112, dtype=torch.bool)
+    sky[:, :56] = True
+    flat, geometry = known_of(views, sky=tuple(sky))
+    assert geometry.depth is not None and geometry.confidence is not None
+    middle = flat.images[0].shape[1] // 2
+    assert (geometry.depth[0] > 0).double().mean() > 0.95
+    assert (geometry.confidence[0][: middle - 1] == 0).all() and (geometry.confidence[0][middle + 1 : -1] > 0).all()
+    gaussians = lift(flat[[0]], geometry[[0]], 10**6)
+    (pixels,), _ = geometry.cameras[[0]].project(gaussians.means.double())
+    assert len(gaussians) > 1000 and pixels[:, 1].min() > middle - 1
+    pictures = for_vggt(photos_of(views), "pad", target=112)
+    _, kept = in_photos(replace(answered(pictures, 180.0), sky=tuple(sky)), views, 120, keep_sky=True)
+    assert kept.confidence is not None and (kept.confidence[0][1:-1] > 0).all()
+
+
+def test_the_cloud_of_points_has_no_more_than_was_asked_for(views):
+    pictures = for_vggt(photos_of(views), "pad", target=112)
+    counts = []
+    for most in (3, 200, 5000):
+        _, geometry = in_photos(answered(pictures, focal=180.0), views, 120, max_points=most)
+        assert len(geometry.points) == len(geometry.colors) == len(geometry.errors) <= most
+        counts.append(len(geometry.points))
+    assert 1 <= counts[0] < 0.9 * counts[1] < counts[2] / 5

@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recon3d.cli.main import outcome
+from recon3d.core.cameras import Cameras
 from recon3d.io.cameras_json import read_cameras
+from recon3d.io.colmap_model import read_model
 from recon3d.io.ply import read_ply
 from recon3d.models.config import values_of
 from tests.models.dust3r_files import LINEAR, MATCHING, config_from, naver_file, tiny, tiny_config
@@ -133,6 +135,26 @@ def test_the_shipped_weights_need_no_network(photos, tmp_path, monkeypatch):
     assert report["geometry"]["weights"]["licence"] == "Apache-2.0" and "random_weights" not in report
     assert Path(report["geometry"]["weights"]["file"]).stat().st_size < 16_000_000
     assert len(read_ply(out / "scene.ply").means) > 100
+    check_depth(out, 128)
+
+
+def check_depth(out: Path, longest: int) -> None:
+    """depth/ is in the units of the world of cameras.json and sparse/0, in pixels of its own K."""
+    points = torch.from_numpy(read_model(out / "sparse" / "0").points)
+    for camera in read_cameras(out / "cameras.json"):
+        path = out / "depth" / f"{Path(camera.name).stem}.npz"
+        assert path.with_suffix(".png").is_file()
+        with np.load(path) as stored:
+            depth, K = torch.from_numpy(stored["depth"]), torch.from_numpy(stored["K"])
+            assert stored["confidence"].min() >= 0 and 0 < stored["confidence"].max() <= 1
+        assert max(depth.shape) == longest
+        pose = torch.eye(4, dtype=torch.float64)
+        pose[:3] = torch.from_numpy(np.asarray(camera.camera_from_world)[:3])
+        one = Cameras(pose[None], K[None], torch.tensor([list(depth.shape)]), torch.zeros(1, dtype=torch.int64))
+        (xy,), (z,) = one.project(points)
+        inside = one.inside(xy[None], z[None])[0]
+        column, row = xy[inside].long().unbind(1)
+        assert int(inside.sum()) > 50 and (depth[row, column] / z[inside]).log().abs().quantile(0.25) < 0.1
 
 
 def test_random_weights_run_with_one_warning_and_are_marked_in_the_report(photos, tmp_path, monkeypatch, capsys):
