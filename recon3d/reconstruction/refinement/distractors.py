@@ -19,13 +19,14 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate, ma
 from recon3d.core.cameras import Cameras, resize_map
 
 CELLS = 48  # along the longer side of a picture
-FIRST, EVERY = 4, 1  # visits: a photo is first judged at its FIRST, when others have been fitted as often, then anew
+FIRST, EVERY = 4, 2  # visits: a photo is first judged at its FIRST, when others have been fitted as often, then anew
 LEAST = 0.04  # of values 0 to 1: a cell whose mean colour is off by less is believed
 ABOVE = 2.0  # times the median of its photo: a cell that is off by less is believed
 GROWN = 0.6  # of these limits: cells beside a region belong to it from here on
 CORE = 5
 STEPS = 12
 MET = 0.5  # of a cell's residual: another photo with less meets the place well
+MET_BESIDE = 0.7
 OTHER = 0.5
 WITNESSES, MAJORITY = 2, 0.6  # other photos that must meet it: at least, and of those that show it
 SAME_DEPTH = 0.1  # relative difference of depths at which two photos show one place
@@ -72,6 +73,9 @@ class Distractors:
 
         Colours are compared but for a gain that is common to the photo, so that its exposure says nothing.
         """
+        self.visits[i] += 1
+        if (self.visits[i] - FIRST) % EVERY:
+            return
         size = (self.cells[i].rows, self.cells[i].columns)
         shown = [rgb, photo] if mask is None else [rgb * mask, photo * mask]
         pooled = adaptive_avg_pool2d(torch.cat([*shown, depth[None], alpha[None]]), size)
@@ -87,20 +91,18 @@ class Distractors:
         self.lowest[i, :, : size[0], : size[1]] = -max_pool2d(-colors, 3, 1, 1)
         self.residuals[i, : size[0], : size[1]] = residual
         self.depths[i, : size[0], : size[1]] = torch.where(alpha > OPAQUE, z / alpha.clamp_min(OPAQUE), 0)
-        self.visits[i] += 1
-        if self.visits[i] >= FIRST and (self.visits[i] - FIRST) % EVERY == 0:
-            found = self.judged(i)
-            if found is None:
-                self.found.pop(i, None)
-            else:
-                self.found[i] = found
+        found = self.judged(i) if self.visits[i] >= FIRST else None
+        if found is None:
+            self.found.pop(i, None)
+        else:
+            self.found[i] = found
 
     def judged(self, i: int) -> Annotated[Tensor, "rows columns"] | None:
         """The cells of photo i that show what the other photos do not (bool); None where there is no region of them."""
         residual = self.residuals[i, : self.cells[i].rows, : self.cells[i].columns]
         known = torch.isfinite(residual)
         smooth = box(torch.where(known, residual, 0), 3)
-        limit = torch.maximum(ABOVE * torch.where(known, smooth, torch.nan).nanmedian(), torch.tensor(LEAST, device=smooth.device))
+        limit = (ABOVE * torch.where(known, smooth, torch.nan).nanmedian()).clamp_min(LEAST)
         high = known & (smooth > limit)
         if not bool(high.any()):
             return None
@@ -133,11 +135,11 @@ class Distractors:
         color = self.colors[i, :, : mine.rows, : mine.columns].flatten(1)[:, at].T
         high, low = self.highest[views, :, row, column], self.lowest[views, :, row, column]
         other = ((color - high).clamp_min(0) + (low - color).clamp_min(0)).mean(-1) > OTHER * residual.flatten()[at]
-        meet = show & (theirs < MET * residual.flatten()[at])
+        share = theirs / residual.flatten()[at]
         enough = (MAJORITY * show.sum(0)).clamp_min(WITNESSES)
         unmet, strange = torch.zeros(2, asked.numel(), dtype=torch.bool, device=asked.device)
-        unmet[at] = meet.sum(0) >= enough
-        strange[at] = (meet & other).sum(0) >= enough
+        unmet[at] = (show & (share < MET_BESIDE)).sum(0) >= enough
+        strange[at] = (show & other & (share < MET)).sum(0) >= enough
         return strange.reshape(asked.shape), unmet.reshape(asked.shape)
 
     def allowed(
