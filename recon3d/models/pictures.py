@@ -38,6 +38,17 @@ class NetworkPictures:
 
 
 @dataclass(frozen=True)
+class KnownOfPhotos:
+    """Cameras of all photos of a pass, for networks that have an input for them."""
+
+    camera_from_world: Annotated[Tensor, "N 4 4"]
+    K: Annotated[Tensor, "N 3 3"]  # pixels of the photos
+
+    def __post_init__(self) -> None:
+        check_shapes(self)
+
+
+@dataclass(frozen=True)
 class Pass:
     """How a network is run: what pipeline.plan decides from the memory that there is."""
 
@@ -45,6 +56,7 @@ class Pass:
     chunk: int = 8  # views that dense heads take at a time
     device: str = "cpu"
     features: bool = False  # the answer carries the features of its last layer
+    known: KnownOfPhotos | None = None  # told to a network that takes cameras (Weights.takes_cameras)
     once: bool = False  # the network is used once: its parts may be let go when they have done their work
     on_view: Callable[[int, int], None] = lambda done, total: None  # told by networks that go view by view
 
