@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -38,6 +38,20 @@ class NetworkPictures:
 
 
 @dataclass(frozen=True)
+class KnownOfPhotos:
+    """Cameras of all photos of a pass, for networks that have an input for them."""
+
+    camera_from_world: Annotated[Tensor, "N 4 4"]
+    K: Annotated[Tensor, "N 3 3"]  # pixels of the photos
+
+    def __post_init__(self) -> None:
+        check_shapes(self)
+
+    def __getitem__(self, some: Sequence[int]) -> KnownOfPhotos:
+        return KnownOfPhotos(self.camera_from_world[list(some)], self.K[list(some)])
+
+
+@dataclass(frozen=True)
 class Pass:
     """How a network is run: what pipeline.plan decides from the memory that there is."""
 
@@ -46,6 +60,7 @@ class Pass:
     device: str = "cpu"
     features: bool = False  # the answer carries the features of its last layer
     cache_frames: int | None = None  # the latest whose tokens a streaming network keeps; None: as many as is its custom
+    known: KnownOfPhotos | None = None  # told to a network that takes cameras (Weights.takes_cameras)
     once: bool = False  # the network is used once: its parts may be let go when they have done their work
     on_view: Callable[[int, int], None] = lambda done, total: None  # told by networks that go view by view
 

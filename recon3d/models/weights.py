@@ -36,6 +36,7 @@ class Weights:
     shipped: bool = False  # the file lies in recon3d/checkpoints
     code_licence: str = "Apache-2.0"  # of the reference implementation; ours is written anew
     sources: tuple[str, ...] = ()  # other files of that repository with the same tensors
+    takes_cameras: bool = False  # has an input for known cameras, where its configuration has a `cam_enc`
     # Function (content, where) -> config or None: the sizes that a file, or the hub's config.json, tells in a form of its own.
     read_config: str | None = None
 

@@ -88,7 +88,7 @@ def in_metres(metric: Metric, views: Views, geometry: Geometry, asked: Asked) ->
     why = report.why
     if uncertain:
         why = f"its standard deviation is {report.deviation:.0%} of it, and more than {MOST_DEVIATION:.0%} is not believed"
-    if asked.loaded.in_metres and metric.way != "poses":
+    if geometry.scale_source == "given poses" and metric.way != "poses":
         why = "the given cameras are in metres, and stay as they are"
     if why is not None:
         report = replace(report, taken=False, why=why, gps=report.gps and replace(report.gps, east_north_up_from_world=None))
@@ -113,7 +113,16 @@ def of_length(metric: Metric, views: Views, geometry: Geometry, asked: Asked) ->
 
 
 def of_poses(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
+    centers = geometry.cameras.centers_in_world[[views.names.index(name) for name in known_names(asked) if name in views.names]]
+    if len(centers) < 2 or not bool((centers - centers[0]).any()):
+        raise InputError(FLAG, "poses: the given cameras stand at one place, which tells no unit", OTHERWISE)
     return geometry, MetricReport(metric.way, "given poses", True, 1.0)
+
+
+def known_names(asked: Asked) -> list[str]:
+    """Of the photos whose poses were given."""
+    views = asked.loaded.views
+    return [views.names[i] for i in views.pose_known.nonzero()[:, 0].tolist()]
 
 
 def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:

@@ -155,7 +155,8 @@ def method_of(asked: Asked, backend: str) -> Method:
 
     def geometry(views: Views) -> tuple[Views, Geometry, GeometryReport]:
         found = sourced(views, asked)
-        if asked.loaded.in_metres:
+        of_known = found.report.known_cameras
+        if asked.loaded.in_metres and (of_known is None or of_known.scale is not None):
             return found.views, replace(found.geometry, scale="metres", scale_source="given poses"), found.report
         return found.views, found.geometry, found.report
 

@@ -19,10 +19,11 @@ from recon3d.io.photos import read_photo
 from recon3d.models import checkpoints
 from recon3d.models.checkpoints import Checkpoint
 from recon3d.models.meta import on_meta
-from recon3d.models.pictures import Answer
+from recon3d.models.pictures import Answer, KnownOfPhotos
 from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, Keeper, pack_mapping, unpack_mapping
 from recon3d.pipeline.choices import GEOMETRY, GUESSING
+from recon3d.pipeline.network_sources import has_known, in_known_world, known_to_tell, taking_part
 from recon3d.pipeline.plan import NetworkPlan, bounded, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
 from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport, WindowsReport
@@ -105,26 +106,34 @@ def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:
 
 def network(views: Views, asked: Asked) -> Sourced:
     """A network with published weights (or given, or random ones), in the memory that there is."""
-    if bool(views.pose_known.any()) or any(lens is not None for lens in views.lenses):
-        what = f"cameras are given, and {asked.chosen.geometry} finds its own"
-        raise InputError("--geometry", what, "Leave the cameras out, or use --geometry colmap, which follows them")
     key = GEOMETRY[asked.chosen.geometry].weights
     assert key is not None
     source = checkpoints.checkpoint(key, table()[key], asked.request.weights, asked.progress)
-    warn(source, views, asked)
+    rows, of_held_out = taking_part(views)
+    warn(source, of_held_out, asked)
+    seen = views[rows]
+    told = known_to_tell(source, seen)
 
     def find() -> tuple[Answer, NetworkReport]:
-        return answered(source, views, asked)
+        return answered(source, seen, asked, told)
 
     answer, how = find() if asked.work is None else asked.work.kept("geometry", find, pack_answer, unpack_answer)
     if answer.unposed:
-        names = ", ".join(views.names[i] for i in answer.unposed)
+        names = ", ".join(seen.names[i] for i in answer.unposed)
         asked.progress.note(f"no pair of photos tells where these stand, and they are not to be trusted: {names}")
-    flat, known = in_photos(answer, views, asked.chosen.max_size, asked.request.max_points, asked.request.keep_sky)
+    chosen, request, disagrees, of_known = asked.chosen, asked.request, {}, None
+    if has_known(views):
+        where = str(request.cameras or asked.where)
+        flat, known, disagrees, of_known = in_known_world(
+            answer, views, rows, told is not None, chosen.max_size, request, where, asked.progress
+        )
+    else:
+        flat, known = in_photos(answer, views, chosen.max_size, request.max_points, request.keep_sky)
     settings = f"{how.size} px, {how.linear_layers} on {how.device}"
     report = stated(
         asked, views, known, tuple(range(len(views))), repeatable=how.device == "cpu", settings=settings,
-        why=how.why, acceptance={}, disagreement={}, weights=source.report(), network=how, sky=share_of_sky(known),
+        why=how.why, acceptance={}, disagreement=disagrees, weights=source.report(), network=how, sky=share_of_sky(known),
+        known_cameras=of_known, held_out_photos=of_held_out,
     )  # fmt: skip
     return Sourced(flat, known, report)
 
@@ -136,18 +145,20 @@ def share_of_sky(known: Geometry) -> float:
     return round(sky / max(sum(int((d > 0).sum()) for d in known.depth), 1), 4)
 
 
-def warn(source: Checkpoint, views: Views, asked: Asked) -> None:
-    """What a user should know of the weights before they are believed."""
+def warn(source: Checkpoint, of_held_out: str | None, asked: Asked) -> None:
+    """What a user should know of the weights before they are believed, and of held-out photos."""
     if source.path is None:
         asked.progress.note(f"{source.key}: random weights, so cameras and depth mean nothing")
     else:
         use = "" if source.row.commercial else ": no commercial use"
         asked.progress.note(f"{source.key}: the weights are under {source.row.licence}{use}")
-    if views.held_out.any():
-        asked.progress.note("held-out photos take part in the network's pass, which gives their cameras")
+    if of_held_out is not None:
+        asked.progress.note(of_held_out)
 
 
-def answered(source: Checkpoint, views: Views, asked: Asked) -> tuple[Answer, NetworkReport]:
+def answered(
+    source: Checkpoint, views: Views, asked: Asked, known: KnownOfPhotos | None = None
+) -> tuple[Answer, NetworkReport]:
     """The network's answer by the first plan that the memory bears, in one pass or in windows, and that plan."""
     device = network_device(asked.request.device)
     build = source.row.resolve("network")
@@ -159,7 +170,9 @@ def answered(source: Checkpoint, views: Views, asked: Asked) -> tuple[Answer, Ne
     def run(plan: NetworkPlan) -> tuple[Answer, WindowsReport | None]:
         made = checkpoints.network(source, asked.request.seed or 0, plan.low, device)
         told = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
-        how = replace(told, features=asked.chosen.splats == "joint", cache_frames=asked.request.cache_frames)
+        how = replace(
+            told, features=asked.chosen.splats == "joint", known=known, cache_frames=asked.request.cache_frames
+        )
         if size < len(views):
             ask = partial(source.row.resolve("answer"), made)
             overlap = asked.request.window_overlap

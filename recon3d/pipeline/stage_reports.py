@@ -74,6 +74,22 @@ class NetworkReport:
 
 
 @dataclass(frozen=True)
+class KnownCamerasReport:
+    """How a network's prediction met cameras that were given, which stand as they were given."""
+
+    poses: int
+    lenses: int
+    told: bool  # the network was told them; False: its prediction was moved to them only
+    scale: float | None  # given units for a predicted one; None: one pose, or centres at one place, tell none
+    rotation_degrees: float | None  # median over given poses, after the alignment
+    centre_distance: float | None  # median, in the given unit
+    worst: str | None  # the photo whose predicted camera is turned most from the given one
+    worst_degrees: float | None
+    focal_ratio: float | None  # median of given over predicted focal lengths
+    depth: Mapping[str, Mapping[str, Any]]  # by photo: how its depth was solved again
+
+
+@dataclass(frozen=True)
 class GeometryReport:
     row: str
     rule: str  # why that row
@@ -91,6 +107,8 @@ class GeometryReport:
     weights: WeightsReport | None = None
     network: NetworkReport | None = None
     sky: float | None = None  # share of the pixels of depth maps that was taken for sky
+    known_cameras: KnownCamerasReport | None = None
+    held_out_photos: str | None = None  # of a network: whether they took part in its pass, and why
 
 
 @dataclass(frozen=True)

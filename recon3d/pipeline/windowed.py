@@ -54,7 +54,8 @@ def in_windows(
         return read_photo(views.sources[view])[0]
 
     def run(some: tuple[int, ...]) -> Answer:
-        return ask([photo(view) for view in some], in_parts)
+        known = None if how.known is None else how.known[some]
+        return ask([photo(view) for view in some], replace(in_parts, known=known))
 
     order = tuple(range(len(views)))
     joined = answer_in_windows(

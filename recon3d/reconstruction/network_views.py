@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry, Tracks
-from recon3d.core.lens import Lens
+from recon3d.core.lens import Lens, undistorted, undistortion_map
 from recon3d.core.views import Views
 from recon3d.io.undistortion import undistorted_views
 from recon3d.models.pictures import Answer
@@ -20,6 +21,7 @@ from recon3d.reconstruction.depth_fusion import depth_at as depth_of
 from recon3d.reconstruction.depth_fusion import world_points
 from recon3d.reconstruction.sky import sky_of
 from recon3d.reconstruction.voxels import voxelised
+from recon3d.sfm.registration import image_sizes, shared_cameras
 
 STEP = 0.02  # of the depth: where interpolation is further from the nearest pixel, there is an edge, and no depth between
 LEAST_CONFIDENT = 0.3  # share of the pixels, the least confident ones, that give no point of the cloud
@@ -32,30 +34,30 @@ UNKNOWN_ERROR = -1.0  # COLMAP's mark for a point whose reprojection error nobod
 def in_photos(
     answer: Answer, views: Views, max_size: int, max_points: int = 50_000, keep_sky: bool = False
 ) -> tuple[Views, Geometry]:
-    """The views at working size with the lenses that the network's K mean, and its geometry in their pixels.
+    """The views at working size, and the network's geometry in their pixels.
 
-    Every view is a camera of its own: networks predict K view by view, and depth belongs to that K. What a picture did not
-    show (cropped, masked) has depth 0 and no confidence. Sky has a depth, but no confidence unless `keep_sky`: what the
-    network calls so, or what looks so where it calls nothing.
+    A given lens stays; photos of one physical camera without one get a pinhole in common. Depth follows the focal length,
+    so that what a pixel covers stays: the parallax that tells depth does not change. What a picture did not show (cropped,
+    masked) has depth 0 and no confidence. Sky has a depth, but no confidence unless `keep_sky`: what the network calls so,
+    or what looks so where it calls nothing.
     """
     known = answer.geometry
+    assert known.depth is not None and known.confidence is not None
     K_of_photos = torch.linalg.inv(answer.network_from_photo) @ known.cameras.K
-    sizes = views.photo_sizes.tolist()
-    lenses = tuple(Lens.pinhole(K, *size) for K, size in zip(K_of_photos.numpy(), sizes, strict=True))
-    flat = undistorted_views(replace(views, lenses=lenses, camera_index=torch.arange(len(views))), max_size)
-    K = flat.pixel_from_photo @ K_of_photos
-    working = torch.tensor([image.shape[1:] for image in flat.images])
-    cameras = Cameras(known.cameras.camera_from_world, K, working, torch.arange(len(views)))
+    lenses = lenses_of(views, K_of_photos, known.confidence)
+    flat = undistorted_views(replace(views, lenses=lenses), max_size)
+    K = flat.pixel_from_photo @ torch.from_numpy(np.stack([undistorted(lens).K for lens in lenses]))
+    cameras = Cameras(known.cameras.camera_from_world, K, image_sizes(flat), shared_cameras(flat))
     # Made before what is needed for one view only: in between, it would leave the heap full of holes.
     depth, confidence = (tuple(torch.zeros(x.shape[1:], dtype=kind) for x in flat.images) for kind in MAPS)
-    for i in range(len(views)):
-        assert known.depth is not None and known.confidence is not None
-        at = pixels_in_picture(flat.pixel_from_photo[i], answer.network_from_photo[i], flat.images[i].shape[1:])
+    for i, lens in enumerate(lenses):
+        at = pixels_seen(flat, i, lens, answer.network_from_photo[i])
         x0, y0, x1, y1 = answer.photo_rects[i]
         shown = (at[..., 0] >= x0) & (at[..., 0] <= x1) & (at[..., 1] >= y0) & (at[..., 1] <= y1)
         mask = flat.mask(i)
         shown = shown if mask is None else shown & mask
-        depth[i][shown] = depth_at(known.depth[i], at)[shown]
+        longer = float(np.trace(lens.K[:2, :2]) / K_of_photos[i, [0, 1], [0, 1]].sum())
+        depth[i][shown] = longer * depth_at(known.depth[i], at)[shown]
         if not keep_sky:
             shown = shown & ~sky_in_photo(answer, i, at, flat.images[i], depth[i])
         rank = sampled(known.confidence[i], at, "nearest").clamp_min(FAINTEST)
@@ -73,6 +75,43 @@ def sky_in_photo(
     if answer.sky is None:
         return sky_of(image, depth)
     return sampled(answer.sky[i].float(), at, "nearest") > 0.5
+
+
+def lenses_of(
+    views: Views, K_of_photos: Annotated[Tensor, "N 3 3"], confidence: Annotated[tuple[Tensor, ...], "N × H W"]
+) -> tuple[Lens, ...]:
+    """The given lens of every view, else the pinhole of its physical camera: medians over its photos, weighted by how
+    confident the network is of each."""
+    weights = torch.stack([c.double().mean() for c in confidence])
+    lenses: list[Lens] = []
+    for i, given in enumerate(views.lenses):
+        height, width = views.photo_sizes[i].tolist()
+        of_one = (views.camera_index == views.camera_index[i]) & (views.photo_sizes == views.photo_sizes[i]).all(1)
+        K = weighted_median(K_of_photos[of_one], weights[of_one])
+        lenses.append(given or Lens.pinhole(K.numpy(), height, width))
+    return tuple(lenses)
+
+
+def weighted_median(values: Annotated[Tensor, "N ..."], weights: Annotated[Tensor, "N"]) -> Annotated[Tensor, "..."]:
+    """Of every element; between two values where half of the weight is on either side."""
+    order = values.argsort(0)
+    ordered = values.gather(0, order)
+    passed = weights.clamp_min(1e-9)[order].cumsum(0)
+    half = passed[-1:] / 2
+    low, high = ((passed < half * (1 - 1e-9)).sum(0, keepdim=True), (passed <= half * (1 + 1e-9)).sum(0, keepdim=True))
+    return (ordered.gather(0, low) + ordered.gather(0, high.clamp(max=len(values) - 1)))[0] / 2
+
+
+def pixels_seen(
+    views: Views, i: int, lens: Lens, network_from_photo: Annotated[Tensor, "3 3"]
+) -> Annotated[Tensor, "H W 2"]:  # fmt: skip
+    """Where the network's picture of the photo, as taken, shows what the pixels of undistorted view i do."""
+    size = views.images[i].shape[1:]
+    if lens.is_pinhole:
+        return pixels_in_picture(views.pixel_from_photo[i], network_from_photo, size)
+    photo_from_pixel = torch.linalg.inv(views.pixel_from_photo[i]).numpy()
+    in_photo = torch.from_numpy(undistortion_map(lens, undistorted(lens), photo_from_pixel, *size))
+    return in_photo @ network_from_photo[:2, :2].T + network_from_photo[:2, 2]
 
 
 def features_in_photos(answer: Answer, views: Views) -> Annotated[Tensor, "N C h w"] | None:

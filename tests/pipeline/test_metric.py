@@ -77,7 +77,7 @@ def save_tagged(path: Path, east: float, north: float, seed: int) -> Path:
     return save(path, picture(seed=seed), exif=exif.tobytes())
 
 
-def asked_for(folder: Path, centers: torch.Tensor, unit: float, given_in_metres: bool = False):
+def asked_for(folder: Path, centers: torch.Tensor, unit: float):
     """Photos tagged at `centers` (x east, y down, z north of FIRST, in metres) whose geometry has units of `unit` metres."""
     count = len(centers)
     cameras = arc_of_cameras(Synthetic(views=count, height=48, width=64))
@@ -87,7 +87,7 @@ def asked_for(folder: Path, centers: torch.Tensor, unit: float, given_in_metres:
     views = views_of(torch.zeros(count, 3, 48, 64))
     views = replace(views, names=tuple(f.name for f in files), sources=tuple(map(Source, files)))
     geometry = bare_geometry(replace(cameras, camera_from_world=poses))
-    loaded = Loaded(views, (), False, None, (), given_in_metres)
+    loaded = Loaded(views, (), False, None, (), False)
     request = Request(metric="gps")
     return views, geometry, Asked(request, plan(request), loaded, "photos", None, Progress())
 
@@ -125,7 +125,8 @@ def test_tags_that_are_too_uncertain_are_told_and_not_taken(tmp_path):
 
 
 def test_given_cameras_in_metres_stay_and_what_was_measured_is_told(tmp_path):
-    views, geometry, asked = asked_for(tmp_path, on_a_circle(8, 15.0), unit=4.0, given_in_metres=True)
+    views, geometry, asked = asked_for(tmp_path, on_a_circle(8, 15.0), unit=4.0)
+    geometry = replace(geometry, scale="metres", scale_source="given poses")
     found, report = in_metres(parse_metric("2.5:0.jpg,7.jpg", None), views, geometry, asked=asked)
     assert found is geometry and not report.taken and report.metres_per_unit > 0
     assert report.why == "the given cameras are in metres, and stay as they are"

@@ -202,14 +202,12 @@ WRONG = {
     "no anchors": (["--splats", "joint", "--anchors", "0"], "--anchors: 0 is too small"),
     "a file for nothing": (["--max-file-mb", "0.0001"], "0.0001 MB hold no Gaussian"),
     "lift without depth": (["--splats", "lift"], "--geometry colmap gives no depth to lift"),
-    "known cameras": (["--geometry", "vggt-1b", "--cameras", "CAMERAS"], "cameras are given, and vggt-1b finds its own"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG)
 def test_what_cannot_be_is_one_line(arguments, said, tmp_path, capsys):
     sample = ROOT / "datasets" / "sample"
-    arguments = [str(sample / "cameras.json") if a == "CAMERAS" else a for a in arguments]
     assert outcome(["run", str(sample / "images"), "--out", str(tmp_path / "scene.ply"), *arguments]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("recon3d: error: ") and said in error

@@ -15,11 +15,12 @@ from recon3d.core.geometry import Geometry
 from recon3d.models.cost import Cost
 from recon3d.models.da3.config import Da3Config
 from recon3d.models.da3.gaussians import PixelGaussians, scale_to
+from recon3d.models.da3.known_cameras import normalise_poses
 from recon3d.models.da3.mono import SKY, Da3Mono, metres
 from recon3d.models.da3.nested import Da3Nested
 from recon3d.models.da3.network import Da3, Prediction, Wanted
 from recon3d.models.da3.preprocessing import SIZE, preprocessed
-from recon3d.models.pictures import Answer, NetworkPictures, Pass, geometry_in_network
+from recon3d.models.pictures import Answer, KnownOfPhotos, NetworkPictures, Pass, geometry_in_network
 from recon3d.models.vit import normalised
 
 PATCH = 14  # of every published size
@@ -27,7 +28,8 @@ BORDER = 8 / 256  # of the height and of the width, whose Gaussians the publishe
 
 
 def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
-    """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame."""
+    """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame. Known cameras of the
+    photos are told to the network, which predicts cameras all the same."""
     pictures = preprocessed(photos, size=how.size or SIZE, patch=PATCH)
     found, tokens, sky = geometry_tokens_and_sky(network, pictures, how)
     grid = (pictures.size[0] // PATCH, pictures.size[1] // PATCH)
@@ -60,11 +62,18 @@ def geometry_tokens_and_sky(
     has a head for sky, keeps no tokens; the others say nothing of sky."""
     wanted = Wanted(cameras_of_rays=cameras_of_rays, seed=seed, chunk=how.chunk)
     images = normalised(pictures.images)[None].to(how.device)
+    known = None if how.known is None else in_pictures(how.known, pictures, how.device)
     if isinstance(network, Da3Nested):
-        nested = network(images, wanted=wanted)
+        nested = network(images, known, wanted)
         return geometry_of(nested.metric, "metres"), None, tuple((nested.mono.sky[0] >= SKY).cpu())
-    found = network(images, wanted=wanted)
+    found = network(images, known, wanted)
     return geometry_of(found), found.tokens, None
+
+
+def in_pictures(known: KnownOfPhotos, pictures: NetworkPictures, device: str) -> tuple[Tensor, Tensor]:
+    """Cameras as the network takes them: normalised camera_from_world [1,N,4,4], K [1,N,3,3] in the pictures' pixels."""
+    poses, K = normalise_poses(known.camera_from_world.double()), pictures.network_from_photo @ known.K.double()
+    return poses[None].float().to(device), K[None].float().to(device)
 
 
 def geometry_of(found: Prediction, scale: Literal["arbitrary", "metres"] = "arbitrary") -> Geometry:

@@ -34,13 +34,22 @@ def row(key: str, name: str, licence: str, about: str) -> Weights:
         licence=licence,
         commercial=licence == "Apache-2.0",
         about=about,
+        takes_cameras=True,
         read_config="recon3d.models.da3.config:config_of",
     )
 
+
+METRIC = Weights(
+    "recon3d.models.da3.mono:Da3Mono", CONFIGS["da3-metric"], None, None, LAYOUT,
+    repository="depth-anything/DA3METRIC-LARGE", file="model.safetensors", licence="Apache-2.0", commercial=True,
+    about="depth in metres of single photos, for --metric network; 0.3 G parameters",
+    read_config="recon3d.models.da3.config:config_of",
+)  # fmt: skip
 
 WEIGHTS = {
     "da3-small": row("da3-small", "DA3-SMALL", "Apache-2.0", "cameras and depth; 34 M parameters, for a CPU"),
     "da3-base": row("da3-base", "DA3-BASE", "Apache-2.0", "cameras and depth; 135 M parameters, for a CPU"),
     "da3-large": row("da3-large", "DA3-LARGE-1.1", "CC-BY-NC-4.0", "cameras and depth; 411 M parameters"),
     "da3-giant": row("da3-giant", "DA3-GIANT-1.1", "CC-BY-NC-4.0", "cameras, depth and Gaussians; 1.36 G parameters"),
+    "da3-metric": METRIC,
 }

@@ -175,6 +175,7 @@ def whole(passes: Sequence[Window], home: dict[int, int], worlds: Sequence[Simil
         torch.stack([passes[w].answer.network_from_photo[i] for w, i in places]),
         torch.stack([passes[w].answer.photo_rects[i] for w, i in places]),
         tuple(unposed), None if passes[0].answer.features is None else features(passes, home),
+        None if passes[0].answer.sky is None else tuple(_of(passes[w].answer.sky, i) for w, i in places),
     )  # fmt: skip
 
 
