@@ -24,10 +24,10 @@ CHUNK = struct.Struct("<I4s")  # length, kind
 MAX_JSON = 64 << 20  # bytes; a scene of one primitive takes 5 kB
 MAX_FILE = (1 << 32) - 1  # the header's length has 32 bits
 MAX_DEPTH = 1000  # of nodes within nodes
-POINTS = 0  # a primitive's mode
-VERTICES = 34962  # a view's target
+POINTS, TRIANGLES = 0, 4  # modes of a primitive
+VERTICES, INDICES = 34962, 34963  # targets of a view
 FLOAT = 5126
-COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", FLOAT: "<f4"}
+COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", FLOAT: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 # What another attribute may be stored in: (component type, whether it is normalised to -1...1 or 0...1).
 FLOATS = {(FLOAT, False)}
@@ -196,21 +196,49 @@ def write_points(
 
     Raises InputError where the file would be larger than a GLB can be.
     """
+    _write_primitive(path, POINTS, attributes, None, extensions, extras, translation)
+
+
+def write_triangles(
+    path: Path,
+    attributes: Mapping[str, Annotated[np.ndarray, "V n"]],
+    faces: Annotated[np.ndarray, "F 3"],
+    extras: Mapping[str, Any],
+    translation: Annotated[np.ndarray, "3"] | None = None,
+) -> None:
+    """The same of triangles, whose corners are uint32 indices of vertices."""
+    _write_primitive(path, TRIANGLES, attributes, faces, {}, extras, translation)
+
+
+def _write_primitive(
+    path: Path,
+    mode: int,
+    attributes: Mapping[str, np.ndarray],
+    faces: np.ndarray | None,
+    extensions: Mapping[str, Any],
+    extras: Mapping[str, Any],
+    translation: np.ndarray | None,
+) -> None:
+    arrays = [(name, array, VERTICES) for name, array in attributes.items()]
+    if faces is not None:
+        arrays.append(("indices", faces.reshape(-1, 1), INDICES))
     accessors, views, offset = [], [], 0
-    for name, array in attributes.items():
+    for name, array, target in arrays:
         count, width = array.shape
         kind = next(kind for kind, n in WIDTHS.items() if n == width)
         code = next(code for code, word in COMPONENTS.items() if np.dtype(word) == array.dtype)
         accessor: dict[str, Any] = {"bufferView": len(views), "componentType": code, "count": count, "type": kind}
-        if code != FLOAT:
+        if code != FLOAT and target == VERTICES:
             accessor["normalized"] = True
         if name == "POSITION":
             accessor |= {"min": array.min(0).tolist(), "max": array.max(0).tolist()}
         accessors.append(accessor)
         size = count * width * array.dtype.itemsize
-        views.append({"buffer": 0, "byteOffset": offset, "byteLength": size, "target": VERTICES})
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": size, "target": target})
         offset += size
-    primitive: dict[str, Any] = {"mode": POINTS, "attributes": {name: i for i, name in enumerate(attributes)}}
+    primitive: dict[str, Any] = {"mode": mode, "attributes": {name: i for i, name in enumerate(attributes)}}
+    if faces is not None:
+        primitive["indices"] = len(attributes)
     content: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "recon3d", "extras": dict(extras)},
         "scene": 0, "scenes": [{"nodes": [0]}], "nodes": [{"mesh": 0}], "meshes": [{"primitives": [primitive]}],
@@ -221,7 +249,7 @@ def write_points(
     if extensions:
         primitive["extensions"] = dict(extensions)
         content["extensionsUsed"] = list(extensions)
-    _write(path, content, list(attributes.values()), offset)
+    _write(path, content, [array for _, array, _ in arrays], offset)
 
 
 def _write(path: Path, content: Mapping[str, Any], arrays: Sequence[np.ndarray], size: int) -> None:

@@ -52,13 +52,18 @@ def write_points(path: Path | str, points: Points, colors: Colors) -> None:
         _write_ply(path, points, colors)
 
 
-def _write_ply(path: Path, points: Points, colors: Colors) -> None:
+def point_rows(points: Points, colors: Colors) -> tuple[np.ndarray, str]:
+    """The rows of a PLY's vertices, and the lines of its header that name their columns."""
     rows = np.empty(len(points), ROW if points.dtype == np.float32 else FAR_ROW)
     for i, name in enumerate("xyz"):
         rows[name] = points[:, i]
     for i, name in enumerate(("red", "green", "blue")):
         rows[name] = colors[:, i]
-    properties = "".join(f"property {WORDS[rows.dtype[name].str]} {name}\n" for name in ROW.names or ())
+    return rows, "".join(f"property {WORDS[rows.dtype[name].str]} {name}\n" for name in ROW.names or ())
+
+
+def _write_ply(path: Path, points: Points, colors: Colors) -> None:
+    rows, properties = point_rows(points, colors)
     header = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(rows)}\n{properties}end_header\n"
     with atomic_file(path) as temporary, open(temporary, "wb") as file:
         file.write(header.encode("ascii"))

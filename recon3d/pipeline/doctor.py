@@ -28,7 +28,7 @@ OPTIONAL = {
     "gsplat": ("gsplat", "gsplat", "rasterizer on NVIDIA GPUs"),
     "xformers": ("xformers", "xformers", "faster attention on NVIDIA GPUs"),
     "HEIC photos": ("pillow_heif", "heic", "photos of iPhones"),
-    "meshes": ("open3d", "mesh", "TSDF fusion"),
+    "meshes": ("skimage", "mesh", "marching cubes; trimesh reads them back"),
     "training": ("tensorboard", "train", "training logs"),
 }
 

@@ -79,9 +79,14 @@ class Opened:
     cameras: tuple[KnownCamera, ...]  # of the folder of a run, about the origin of the splats
 
 
-def opened(path: Path, edits: Edits, coding: Coding, progress: Progress) -> Opened:
-    """Read and edit the scene at `path`; what was mended or left out is noted. Raises InputError."""
-    file, cameras = coding.read(splat_file(path)), cameras_beside(path)
+def opened(path: Path, edits: Edits, coding: Coding, progress: Progress, cameras_at: Path | None = None) -> Opened:
+    """Read and edit the scene at `path`, with its own cameras or those of the file `cameras_at`; what was mended or left
+    out is noted. Raises InputError.
+    """
+    from recon3d.io.given_cameras import read_given
+
+    file = coding.read(splat_file(path))
+    cameras = cameras_beside(path) if cameras_at is None else read_given(cameras_at)
     for note in file.notes:
         progress.note(note)
     local = [camera.moved(-file.splats.origin) for camera in cameras]

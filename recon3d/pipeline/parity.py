@@ -42,9 +42,17 @@ def psnr_between(a: Splats, b: Splats, cameras: Cameras) -> float:
 
 def small_cameras(known: Sequence[KnownCamera]) -> Cameras:
     """The cameras of a file that have a pose and a lens, at CHECK_SIZE."""
+    full = pinholes(known)
+    sizes = [fitted_size(*full.size(i), CHECK_SIZE) for i in range(len(full))]
+    maps = torch.stack([resize_map(full.size(i), size) for i, size in enumerate(sizes)])
+    return full.resized(maps, torch.tensor(sizes))
+
+
+def pinholes(known: Sequence[KnownCamera]) -> Cameras:
+    """The cameras of a file that have a pose and a lens, of their undistorted photos at full size."""
     posed = [camera for camera in known if camera.camera_from_world is not None and camera.lens is not None]
     lenses = [undistorted(camera.lens) for camera in posed if camera.lens is not None]
-    full = Cameras(
+    return Cameras(
         torch.from_numpy(
             np.stack([camera.camera_from_world for camera in posed if camera.camera_from_world is not None])
         ),
@@ -52,9 +60,6 @@ def small_cameras(known: Sequence[KnownCamera]) -> Cameras:
         torch.tensor([[lens.height, lens.width] for lens in lenses]),
         torch.zeros(len(posed), dtype=torch.int64),
     )
-    sizes = [fitted_size(lens.height, lens.width, CHECK_SIZE) for lens in lenses]
-    maps = torch.stack([resize_map((n.height, n.width), size) for n, size in zip(lenses, sizes, strict=True)])
-    return full.resized(maps, torch.tensor(sizes))
 
 
 def ring(splats: Splats) -> Cameras:

@@ -1,0 +1,61 @@
+"""A closed, coarse mesh about a surface, for physics: nothing falls through it, and its inside is inside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from recon3d.core.mesh import Mesh
+
+FINEST, COARSEST = 96, 12  # voxels along the longest side that are tried
+MOST_FACES = 6000
+SKIN = 0.9  # voxels from the surface to the lattice's level: more than half a voxel's diagonal, so that no sheet is missed
+THIN = 0.2  # voxels from the surface at which vertices end: the mesh is twice as thick, and its two sides stay apart
+SMALLER = 0.85  # from one resolution that is tried to the next
+
+
+def closed_about(mesh: Mesh, resolution: int | None) -> tuple[Mesh, float]:
+    """A thin skin about the surface, and about what that encloses, and its voxel in world units. Without a resolution (voxels
+    along the longest side) the finest with at most MOST_FACES faces. Each vertex has the colour of the surface's nearest one.
+
+    Simplifying a finer skin by quadrics (fast-simplification) would follow edges better, but joins sheets at single edges,
+    so that the mesh is no longer closed.
+    """
+    from scipy.spatial import KDTree
+
+    points = samples(mesh)
+    tree = KDTree(points)
+    size = float(np.ptp(mesh.vertices, 0).max())
+    tried = FINEST if resolution is None else resolution
+    while True:
+        vertices, faces = skin(tree, mesh.vertices.min(0), mesh.vertices.max(0), size / tried)
+        if resolution is not None or len(faces) <= MOST_FACES or tried <= COARSEST:
+            break
+        tried = max(COARSEST, int(SMALLER * tried))
+    away, nearest = tree.query(vertices)
+    outward = (vertices - points[nearest]) / np.maximum(away, 1e-300)[:, None]
+    drawn_in = points[nearest] + outward * np.minimum(away, THIN * size / tried)[:, None]
+    return Mesh(drawn_in, faces, mesh.colors[KDTree(mesh.vertices).query(drawn_in)[1]]), size / tried
+
+
+def samples(mesh: Mesh) -> Annotated[np.ndarray, "P 3"]:
+    """Vertices and middles of faces: no place of the surface is farther from one than a fine voxel."""
+    return np.concatenate([mesh.vertices, mesh.vertices[mesh.faces].mean(1)])
+
+
+def skin(tree, low: np.ndarray, high: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices and faces of the closed surface at SKIN voxels from the points of a tree, caves within it filled."""
+    from scipy.ndimage import binary_fill_holes
+    from skimage.measure import marching_cubes
+
+    start = low - 3 * voxel
+    counts = np.ceil((high - low) / voxel).astype(int) + 7
+    lattice = np.stack(np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"), -1)
+    away = tree.query(lattice.reshape(-1, 3) * voxel + start, distance_upper_bound=2 * voxel)[0].reshape(counts)
+    away = np.minimum(away / voxel, 2.0) - SKIN
+    filled = binary_fill_holes(away < 0)
+    assert filled is not None
+    away = np.where(filled & (away >= 0), -1.0, away)
+    vertices, faces, _, _ = marching_cubes(away.astype(np.float32), 0.0, gradient_direction="descent")
+    return vertices * voxel + start, faces.astype(np.int32)
