@@ -34,6 +34,7 @@ def row(key: str, name: str, licence: str, about: str) -> Weights:
         licence=licence,
         commercial=licence == "Apache-2.0",
         about=about,
+        features=True,
         read_config="recon3d.models.da3.config:config_of",
     )
 
