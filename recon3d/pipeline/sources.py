@@ -174,9 +174,9 @@ def answered(
             told, features=asked.chosen.splats == "joint", known=known, cache_frames=asked.request.cache_frames
         )
         if size < len(views):
-            ask = partial(source.row.resolve("answer"), made)
-            overlap = asked.request.window_overlap
-            return in_windows(ask, views, how, size, overlap, asked.loaded.sequence, asked.progress)
+            ask, overlap = partial(source.row.resolve("answer"), made), asked.request.window_overlap
+            looks, sequence = source.row.features, asked.loaded.sequence
+            return in_windows(ask, views, how, size, overlap, looks, sequence, asked.progress)
         return source.row.resolve("answer")(made, [read_photo(s)[0] for s in views.sources], how), None
 
     (answer, windows), plan = stepping_down(plans(cost, size, aspect, device), run, asked.progress)

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from recon3d.core.views import Views
 from recon3d.errors import InputError
@@ -20,6 +22,7 @@ from recon3d.pipeline.stage_reports import JoinReport, LoopReport, MissReport, W
 from recon3d.progress import Progress
 from recon3d.reconstruction.windows.answer import Joined, answer_in_windows
 from recon3d.reconstruction.windows.cut import default_overlap
+from recon3d.reconstruction.windows.looks import in_order, look
 from recon3d.reconstruction.windows.photo_matches import photo_matcher
 
 Ask = Callable[[Sequence[Annotated[np.ndarray, "h w 3"]], Pass], Answer]  # a network's answer, the network being given
@@ -44,11 +47,14 @@ def size_of_a_pass(
 
 
 def in_windows(
-    ask: Ask, views: Views, how: Pass, size: int, overlap: int | None, sequence: bool, progress: Progress
+    ask: Ask, views: Views, how: Pass, size: int, overlap: int | None, looks: bool, sequence: bool, progress: Progress
 ) -> tuple[Answer, WindowsReport]:
-    """The answer of windows of `size` views, photos being read window by window; joins that nothing determines are noted."""
+    """The answer of windows of `size` views, photos being read window by window; joins that nothing determines are noted.
+
+    `looks`: the network gives features, by which views are put in order, where they are no `sequence`, and loops are found.
+    """
     shared = default_overlap(size) if overlap is None else overlap
-    in_parts = replace(how, once=False, features=True, on_view=lambda done, total: None)
+    in_parts = replace(how, once=False, on_view=lambda done, total: None)
 
     def photo(view: int) -> np.ndarray:
         return read_photo(views.sources[view])[0]
@@ -57,9 +63,11 @@ def in_windows(
         known = None if how.known is None else how.known[some]
         return ask([photo(view) for view in some], replace(in_parts, known=known))
 
-    order = tuple(range(len(views)))
+    seen = looks_of(lambda view: ask([photo(view)], replace(in_parts, features=True)), len(views), progress) if looks else None
+    found = None if seen is None or sequence else in_order(seen)
+    order = tuple(range(len(views))) if found is None else found
     joined = answer_in_windows(
-        run, order, size, shared, photo_matcher(photo), keep_features=how.features,
+        run, order, size, shared, seen, photo_matcher(photo),
         on_window=lambda done, total: progress.advance(done, total, "windows"),
     )  # fmt: skip
     for edge in joined.joins:
@@ -67,7 +75,19 @@ def in_windows(
             names = ", ".join(views.names[view] for view in edge.join.shared)
             what = f"windows {edge.first} and {edge.second}, which share {names}, are not told how they fit: {edge.join.why}"
             progress.note(f"{what}; what they show may not fit together")
-    return joined.answer, report_of(joined, views.names, size, shared)
+    told = report_of(joined, views.names, size, shared)
+    return joined.answer, told if found is None else replace(told, order="by resemblance")
+
+
+def looks_of(ask: Callable[[int], Answer], count: int, progress: Progress) -> Annotated[Tensor, "N C"]:
+    """How each view looks to the network alone."""
+    found = []
+    for view in range(count):
+        features = ask(view).features
+        assert features is not None
+        found.append(look(features[0]))
+        progress.advance(view + 1, count, "looks")
+    return torch.stack(found)
 
 
 def report_of(joined: Joined, names: Sequence[str], size: int, overlap: int) -> WindowsReport:

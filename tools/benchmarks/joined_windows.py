@@ -30,6 +30,7 @@ from recon3d.io.cameras_json import read_cameras
 from recon3d.metrics.trajectory import trajectory_figures
 from recon3d.models.pictures import Answer, geometry_in_network
 from recon3d.reconstruction.windows.answer import Joined, answer_in_windows
+from recon3d.reconstruction.windows.looks import look
 from recon3d.reconstruction.windows.loops import Matches
 
 FRAMES, SIZE, OVERLAP = 60, 16, 4
@@ -145,7 +146,7 @@ class InventedNetwork:
         )
         eye = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
         rects = torch.tensor([[0.0, 0, WIDTH, HEIGHT]], dtype=torch.float64).repeat(count, 1)
-        return Answer(geometry, eye, rects, features=self.features(views))
+        return Answer(geometry, eye, rects)
 
     def drawn(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.random, dtype=torch.float64)
@@ -198,7 +199,9 @@ def joined(world: World, noise: Noise, seed: int, loops: bool) -> tuple[Joined, 
     network = InventedNetwork(world, noise, seed)
     random = torch.Generator().manual_seed(seed)
     matches = (lambda i, j: true_matches(world, i, j, random)) if loops else no_matches
-    found = answer_in_windows(network, range(len(world.cameras)), SIZE, OVERLAP, matches)
+    order = range(len(world.cameras))
+    looks = torch.stack([look(x) for x in network.features(order)])
+    found = answer_in_windows(network, order, SIZE, OVERLAP, looks, matches)
     return found, network.scales
 
 

@@ -35,6 +35,7 @@ def row(key: str, name: str, licence: str, about: str) -> Weights:
         commercial=licence == "Apache-2.0",
         about=about,
         takes_cameras=True,
+        features=True,
         read_config="recon3d.models.da3.config:config_of",
     )
 

@@ -16,6 +16,7 @@ WEIGHTS = {
         repository="recon3d/recon3d-small",
         file="recon3d-small.safetensors",
         shipped=True,
+        features=True,
         licence="Apache-2.0",
         commercial=True,
         about="cameras and coarse depth; comes with the toolkit, trained on procedural scenes only",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,6 @@ from recon3d.reconstruction.windows.loops import (
     agreement,
     both_ends,
     candidates,
-    described,
-    look,
 )
 from recon3d.reconstruction.windows.pose_graph import Edge, Error, chained, error_of, optimised
 
@@ -56,29 +55,24 @@ class Joined:
 
 
 def answer_in_windows(
-    run: Run, order: Sequence[int], size: int, overlap: int, matches: Matcher, keep_features: bool = False,
+    run: Run, order: Sequence[int], size: int, overlap: int, looks: Annotated[Tensor, "N C"] | None, matches: Matcher,
     on_window: Callable[[int, int], None] = lambda done, total: None,
 ) -> Joined:  # fmt: skip
     """All views, each with the camera and depth of the window in which it stands most central; the world is the first one's.
 
-    `order`: views as they follow each other. Loops are looked for where the network gives features; `keep_features` leaves
-    these in the answer. `on_window(done, total)` is told after each pass. One pass is in memory at a time, besides the answers.
+    `order`: views as they follow each other. `looks` (looks.look, by the views' numbers) tell where loops are looked for; None:
+    nowhere. `on_window(done, total)` is told after each window. One pass is in memory at a time, besides the answers.
     """
     cut = windows(order, size, overlap)
     home = homes(cut)
     passes: list[Window] = []
-    looks: dict[int, Tensor] = {}
-    for number, views in enumerate(cut):
-        answer = run(views)
-        if answer.features is not None:
-            looks |= {v: look(answer.features[i]) for i, v in enumerate(views) if home[v] == number}
-        passes.append(Window(views, answer if keep_features else replace(answer, features=None)))
-        on_window(number + 1, len(cut))
+    for done, views in enumerate(cut, 1):
+        passes.append(Window(views, run(views)))
+        on_window(done, len(cut))
     edges = edges_between(passes)
-    pairs = [] if not looks or len(order) < 2 * size or size < 2 * LEAST_TIES else candidates(
-        described(torch.stack([looks[v] for v in order])), size, math.ceil(ASKED * len(passes))
-    )
-    loops, ends = loops_in(run, order, size, passes, [(order[i], order[j]) for i, j in pairs], matches)
+    asked = looks is not None and len(order) >= 2 * size and size >= 2 * LEAST_TIES
+    pairs = candidates(looks, order, size, math.ceil(ASKED * len(passes))) if looks is not None and asked else []
+    loops, ends = loops_in(run, order, size, passes, pairs, matches)
     chain = chained(len(passes), edges)
     start = chain + [chain[tied[0].first] @ tied[0].join.similarity for _, tied in ends]
     worlds, closed = start, []
