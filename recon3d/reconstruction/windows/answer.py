@@ -18,6 +18,7 @@ from recon3d.reconstruction.windows.cut import homes, windows
 from recon3d.reconstruction.windows.join import Window, join
 from recon3d.reconstruction.windows.loops import (
     ASKED,
+    FAR,
     LEAST_AGREEING,
     LEAST_MATCHES,
     Loop,
@@ -70,8 +71,10 @@ def answer_in_windows(
         passes.append(Window(views, run(views)))
         on_window(done, len(cut))
     edges = edges_between(passes)
-    asked = looks is not None and len(order) >= 2 * size and size >= 2 * LEAST_TIES
-    pairs = candidates(looks, order, size, math.ceil(ASKED * len(passes))) if looks is not None and asked else []
+    apart = max(size, FAR)
+    pairs = []
+    if looks is not None and len(order) > apart and size >= 2 * LEAST_TIES:
+        pairs = candidates(looks, order, apart, math.ceil(ASKED * len(passes)))
     loops, ends = loops_in(run, order, size, passes, pairs, matches)
     chain = chained(len(passes), edges)
     start = chain + [chain[tied[0].first] @ tied[0].join.similarity for _, tied in ends]
