@@ -83,7 +83,7 @@ def answer_in_windows(
         worlds = optimised(start, edges + [edge for _, tied in ends for edge in tied])
         closed = [ClosedLoop(views, *(worst(tied, nodes) for nodes in (start, worlds))) for views, tied in ends]
     worlds = worlds[: len(passes)]
-    answer = whole(passes, home, in_common_metres(worlds) if of_metres(passes) else worlds)
+    answer = whole(passes, home, in_metres_of_all(worlds) if of_metres(passes) else worlds)
     return Joined(answer, tuple(cut), tuple(edges), tuple(loops), tuple(closed), tuple(worlds))
 
 
@@ -184,7 +184,7 @@ def of_metres(passes: Sequence[Window]) -> bool:
     return passes[0].answer.geometry.scale == "metres"
 
 
-def in_common_metres(worlds: Sequence[Similarity]) -> list[Similarity]:
+def in_metres_of_all(worlds: Sequence[Similarity]) -> list[Similarity]:
     """The same worlds at the scale that all windows' metres mean together, not only the first one's."""
     mean = math.exp(-sum(math.log(float(world.scale)) for world in worlds) / len(worlds))
     return [Similarity.of(mean) @ world for world in worlds]
