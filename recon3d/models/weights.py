@@ -29,8 +29,8 @@ class Weights:
     licence: str  # of the weights
     commercial: bool  # whether that licence allows commercial use; none stated: no
     about: str
+    most_views: int | None = None  # of one pass: more come out better in windows of so many; None: not known to
     features: bool = False  # its answer has features where these are asked for
-    most_views: int | None = None  # of one pass: more than these come out better in windows; None: not known to be so
     bytes: int | None = None
     sha256: str | None = None  # where it is known
     revision: str | None = None

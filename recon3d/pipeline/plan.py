@@ -66,11 +66,10 @@ def views_of_a_pass(
     """How many views go through together, and why not all (empty: all do).
 
     All, where they are no more than `trusted` and fit at the trained size, and in a stream, which bounds its memory itself.
-    Else as many as do, LARGEST_WINDOW at most and LEAST_WINDOW at least.
+    Else as many as are and do, LARGEST_WINDOW at most and LEAST_WINDOW at least.
     """
     if cost.cached_layers:
         return views, ""
-    most = views if trusted is None else min(views, trusted)
     number = 4 if low_precision(device) is None else 2
     room = SHARE * (free_memory(device) if free is None else free)
 
@@ -78,10 +77,10 @@ def views_of_a_pass(
         kept = KEPT_OF_A_PIXEL * (views - count) * cost.size * min(cost.size / aspect, cost.size)
         return cost.bytes(count, cost.size, aspect, CHUNKS[-1], number) + kept <= room
 
+    most = views if trusted is None else min(views, trusted)
     if fits(most):
-        return most, "" if most == views else f"it gets no more than {most} right in one pass"
-    largest = min(most, LARGEST_WINDOW)
-    sizes = range(largest, LEAST_WINDOW, -1)
+        return most, "" if most == views else f"more than {most} in one pass come out worse"
+    sizes = range(min(most, LARGEST_WINDOW), LEAST_WINDOW, -1)
     size = next((count for count in sizes if fits(count)), min(LEAST_WINDOW, most))
     return size, f"{views} at once do not fit into {room / 1e9:.1f} GB"
 

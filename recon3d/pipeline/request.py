@@ -36,7 +36,8 @@ class Request:
     """Views that the Gaussians of --splats joint stand in; without it as many as see nearly all points, 4 to 16."""
     window: int | None = None
     """Photos of one pass of the network that --geometry names. More go through in overlapping windows that are joined by the
-    photos they share, and loops are closed; without it as many as the memory bears, or as the network gets right."""
+    photos they share, and loops are closed; without it as many as the memory bears, 4 for
+    recon3d-small."""
     window_overlap: int | None = None
     """Photos that a window shares with the next one; without it a quarter of it, 2 or more."""
     cache_frames: int | None = None

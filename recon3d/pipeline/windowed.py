@@ -37,12 +37,14 @@ def size_of_a_pass(
     """
     if request.window is not None:
         return min(request.window, views)
-    size, why = views_of_a_pass(cost, views, aspect, device, source.row.most_views)
+    # The guess of `auto` was measured in one pass, and is judged by matches of all photos.
+    trusted = None if request.geometry == "auto" else source.row.most_views
+    size, why = views_of_a_pass(cost, views, aspect, device, trusted)
     if request.window_overlap is not None and size <= request.window_overlap < views:
-        what = f"windows of {size} photos, for {why}, cannot share {request.window_overlap}"
+        what = f"windows of {size} photos, as {why}, cannot share {request.window_overlap}"
         raise InputError("--window-overlap", what, f"Give {size - 1} or fewer")
     if size < views:
-        progress.note(f"{source.key}: {views} photos go through in windows of {size} (--window), for {why}")
+        progress.note(f"{source.key}: {views} photos go through in windows of {size}, as {why} (--window)")
     return size
 
 

@@ -14,12 +14,14 @@ from recon3d.models.lingbot.stream import PASSING_FRAME, interval_for
 from recon3d.models.lingbot.stream import Stream as LingBotStream
 from recon3d.models.pictures import NetworkPictures, Pass
 from recon3d.models.sizes import TransformerConfig, TrunkConfig
+from recon3d.models.stream_vggt.answer import answer as stream_vggt_answer
 from recon3d.models.stream_vggt.answer import geometry as vggt_geometry
 from recon3d.models.stream_vggt.stream import Stream as VggtStream
 from recon3d.models.stream_vggt.stream import forward_causal
 from recon3d.models.streaming import FrameCache, causal
 from recon3d.models.vggt.config import AggregatorConfig, CameraHeadConfig, DptConfig, VggtConfig, VitConfig
 from recon3d.models.vggt.network import Vggt
+from recon3d.models.vggt.preprocessing import preprocessed
 
 SIZE = (28, 42)
 DEPTH = DptConfig(8, (8, 8, 8, 8), (0, 0, 1, 1), output_dim=2, activation="exp")
@@ -177,3 +179,24 @@ def test_geometries_turn_the_encodings_the_right_way_round():
     encodings = lingbot(video(2)).pose_encodings[-1, 0]
     torch.testing.assert_close(found.cameras.centers_in_world.float(), encodings[:, :3], atol=1e-4, rtol=1e-4)
     assert told[3:] == [(2, 2)] and found.source == "lingbot-map"
+
+
+def test_cached_frames_bound_what_an_answer_remembers():
+    """Of 9 frames the last sees another past with a short memory; frames that all memories hold come out the same."""
+    eye, rects = torch.eye(3, dtype=torch.float64).repeat(9, 1, 1), torch.tensor([[0.0, 0, 42, 28]], dtype=torch.float64)
+    network = shaken(LingBot(LINGBOT))
+    pictures = NetworkPictures(video(9)[0], eye, rects.repeat(9, 1))
+    short, usual, same = (
+        lingbot_geometry(network, pictures, Pass(cache_frames=frames)).cameras.camera_from_world for frames in (1, None, 3)
+    )
+    assert torch.equal(usual, same) and LINGBOT.cache.window == 3
+    assert torch.equal(short[:3], usual[:3]) and (short[3:] - usual[3:]).abs().amax((1, 2)).min() > 1e-5
+
+
+def test_cached_frames_of_stream_vggt_are_the_latest_besides_the_first():
+    photos = [(255 * image).permute(1, 2, 0).byte().numpy() for image in video(5)[0]]
+    network = shaken(Vggt(VGGT))
+    found = stream_vggt_answer(network, photos, Pass(size=42, cache_frames=2)).geometry
+    pictures = preprocessed(photos, "crop", 42, 14)
+    by_hand = vggt_geometry(network, pictures, Pass(), window=3)
+    assert torch.equal(found.cameras.camera_from_world, by_hand.cameras.camera_from_world)

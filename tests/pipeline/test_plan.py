@@ -7,7 +7,17 @@ import torch
 
 from recon3d.errors import InputError
 from recon3d.models.cost import Cost
-from recon3d.pipeline.plan import SHARE, NetworkPlan, out_of_memory, plans, stepping_down
+from recon3d.pipeline.plan import (
+    LARGEST_WINDOW,
+    LEAST_WINDOW,
+    SHARE,
+    NetworkPlan,
+    bounded,
+    out_of_memory,
+    plans,
+    stepping_down,
+    views_of_a_pass,
+)
 from recon3d.progress import Progress
 
 VGGT = Cost(1_157_000_000, 14, 1024, 5, 4 * 2048, 256, 518)
@@ -62,3 +72,30 @@ def test_what_never_fits_is_one_line_and_other_errors_are_not_swallowed():
     with pytest.raises(RuntimeError, match="shapes"):
         stepping_down(iter(of(100 * GB)), broken, Progress())
     assert out_of_memory(MemoryError()) and not out_of_memory(RuntimeError("shapes"))
+
+
+def in_a_pass(free: int, views: int = 500, trusted: int | None = None, cost: Cost = VGGT) -> tuple[int, str]:
+    return views_of_a_pass(cost, views, 518 / 392, "cpu", trusted, free)
+
+
+def test_views_that_do_not_fit_go_in_windows_that_do():
+    assert in_a_pass(1000 * GB) == (500, "")
+    size, why = in_a_pass(10 * GB)
+    assert LEAST_WINDOW <= size <= LARGEST_WINDOW and "do not fit" in why
+    assert next(iter(plans(VGGT, size, 518 / 392, "cpu", 10 * GB))).full
+    assert in_a_pass(1) == (LEAST_WINDOW, in_a_pass(1)[1]) and in_a_pass(1, views=4)[0] == 4
+    sizes = [in_a_pass(free * GB)[0] for free in (4, 7, 10)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+
+
+def test_views_beyond_what_a_network_gets_right_go_in_windows():
+    assert in_a_pass(1000 * GB, views=9, trusted=4) == (4, "more than 4 in one pass come out worse")
+    assert in_a_pass(1000 * GB, views=4, trusted=4) == (4, "")
+
+
+def test_a_stream_takes_all_views_and_less_memory_with_fewer_cached_frames():
+    stream = Cost(1_000_000_000, 14, 1024, 6, 4 * 2048, 256, 518, at_once=8, cached_layers=24, cached_views=72, cached_tokens=6)
+    assert in_a_pass(1 * GB, cost=stream) == (500, "")
+    few, many = (bounded(stream, frames).bytes(500, 518, 518 / 392, 1, 4) for frames in (4, 64))
+    of_a_frame = 518 * 392 / 14**2 * 2 * 1024 * 4 * 24
+    assert many - few == pytest.approx(60 * of_a_frame, rel=1e-6) and bounded(stream, None) == stream

@@ -46,8 +46,21 @@ def test_quality_sets_only_what_was_not_given():
         ("--max-images", {"max_images": 1}),
         ("--fps", {"fps": 0.0}),
         ("--seed", {"seed": -1}),
+        ("--window", {"window": 2}),
+        ("--window", {"window": 8, "geometry": "colmap"}),
+        ("--window-overlap", {"window_overlap": 2, "geometry": "colmap"}),
+        ("--window-overlap", {"window": 4, "window_overlap": 4, "geometry": "da3-base"}),
+        ("--cache-frames", {"cache_frames": 0, "geometry": "lingbot-map"}),
+        ("--cache-frames", {"cache_frames": 8, "geometry": "da3-base"}),
     ],
 )
 def test_a_wrong_value_is_named_by_its_flag(flag, words):
     with pytest.raises(InputError, match=f"^{flag}: "):
         plan(Request(**words))
+
+
+def test_windows_are_of_networks_and_cached_frames_of_streams():
+    assert plan(Request(geometry="da3-base", window=4, window_overlap=3)).geometry == "da3-base"
+    assert plan(Request(geometry="lingbot-map", window=40, cache_frames=8)).geometry == "lingbot-map"
+    with pytest.raises(InputError, match="da3-base goes through no stream and keeps no frames"):
+        plan(Request(geometry="da3-base", cache_frames=8))

@@ -8,7 +8,7 @@ import torch
 
 from recon3d.models.pictures import Answer, geometry_in_network
 from recon3d.pipeline.sources import pack_answer, unpack_answer
-from recon3d.pipeline.stage_reports import NetworkReport
+from recon3d.pipeline.stage_reports import JoinReport, LoopReport, MissReport, NetworkReport, WindowsReport
 
 
 def test_an_answer_is_kept_whole():
@@ -18,7 +18,13 @@ def test_an_answer_is_kept_whole():
     geometry = geometry_in_network(poses, K, maps, [x + 1 for x in maps], source="mast3r", scale="metres")
     eye = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
     given = Answer(geometry, 2 * eye, torch.tensor([[0.0, 1, 4, 3], [0, 0, 2, 5]], dtype=torch.float64), unposed=(1,))
-    run = NetworkReport("cpu", 504, 1, "bfloat16", 1200, "2 views at 504 px")
+    loops = (
+        LoopReport(("a", "b"), 40, True, 0.8, None, MissReport(8.0, 0.1, 0.2), MissReport(1.0, 0.01, 0.02)),
+        LoopReport(("a", "c"), 3, False, None, "their photos have 3 matches"),
+    )
+    joins = (JoinReport((0, 1), ("a", "b"), 2, 1.5, 0.1, 0.01, 0.02), JoinReport((1, 2), ("c",), 0, 1.0, 0.0, 0.0, 0.0, "why"))
+    windows = WindowsReport(3, 4, 2, "as given", joins, loops)
+    run = NetworkReport("cpu", 504, 1, "bfloat16", 1200, "2 views at 504 px", windows)
     found, how = unpack_answer(pack_answer((given, run)))
     assert how == run and found.unposed == (1,)
     assert torch.equal(found.network_from_photo, given.network_from_photo)

@@ -18,6 +18,7 @@ from recon3d.reconstruction.windows.cut import homes, windows
 from recon3d.reconstruction.windows.join import Window, join
 from recon3d.reconstruction.windows.loops import (
     ASKED,
+    FAR,
     LEAST_AGREEING,
     LEAST_MATCHES,
     Loop,
@@ -70,8 +71,10 @@ def answer_in_windows(
         passes.append(Window(views, run(views)))
         on_window(done, len(cut))
     edges = edges_between(passes)
-    asked = looks is not None and len(order) >= 2 * size and size >= 2 * LEAST_TIES
-    pairs = candidates(looks, order, size, math.ceil(ASKED * len(passes))) if looks is not None and asked else []
+    apart = max(size, FAR)
+    pairs = []
+    if looks is not None and len(order) > apart and size >= 2 * LEAST_TIES:
+        pairs = candidates(looks, order, apart, math.ceil(ASKED * len(passes)))
     loops, ends = loops_in(run, order, size, passes, pairs, matches)
     chain = chained(len(passes), edges)
     start = chain + [chain[tied[0].first] @ tied[0].join.similarity for _, tied in ends]
@@ -80,7 +83,7 @@ def answer_in_windows(
         worlds = optimised(start, edges + [edge for _, tied in ends for edge in tied])
         closed = [ClosedLoop(views, *(worst(tied, nodes) for nodes in (start, worlds))) for views, tied in ends]
     worlds = worlds[: len(passes)]
-    answer = whole(passes, home, in_common_metres(worlds) if of_metres(passes) else worlds)
+    answer = whole(passes, home, in_metres_of_all(worlds) if of_metres(passes) else worlds)
     return Joined(answer, tuple(cut), tuple(edges), tuple(loops), tuple(closed), tuple(worlds))
 
 
@@ -182,7 +185,7 @@ def of_metres(passes: Sequence[Window]) -> bool:
     return passes[0].answer.geometry.scale == "metres"
 
 
-def in_common_metres(worlds: Sequence[Similarity]) -> list[Similarity]:
+def in_metres_of_all(worlds: Sequence[Similarity]) -> list[Similarity]:
     """The same worlds at the scale that all windows' metres mean together, not only the first one's."""
     mean = math.exp(-sum(math.log(float(world.scale)) for world in worlds) / len(worlds))
     return [Similarity.of(mean) @ world for world in worlds]

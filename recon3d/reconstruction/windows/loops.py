@@ -17,6 +17,7 @@ from recon3d.reconstruction.network_views import sampled
 from recon3d.reconstruction.windows.looks import resemblance
 from recon3d.sfm.settings import MIN_MATCHES
 
+FAR = 8  # views between two that are asked, and a window at least: nearer ones are tied by those between them
 ASKED = 1.0  # candidates for each window: a match of two photos costs far less than a pass
 LEAST_MATCHES = MIN_MATCHES  # verified ones; of 187 pairs of photos of different scenes none has more than 9
 TOLERANCE = 0.06  # of a picture's longest side, 4° of a phone's: where a match may lie from where the pass puts it
@@ -38,13 +39,13 @@ class Loop:
 
 
 def candidates(
-    looks: Annotated[Tensor, "N C"], order: Sequence[int], size: int, most: int
+    looks: Annotated[Tensor, "N C"], order: Sequence[int], apart: int, most: int
 ) -> list[tuple[int, int]]:
-    """Pairs of views at least `size` apart in their order, the most alike first; none within half a window of one before."""
+    """Pairs of views at least `apart` in their order, the most alike first; none within half of that of one before."""
     count, along = len(order), torch.tensor(order)
-    apart = torch.arange(count)[None] - torch.arange(count)[:, None]
-    alike = torch.where(apart >= size, resemblance(looks)[along][:, along], -torch.inf)
-    found, reach = [], max(size // 2, 1)
+    steps = torch.arange(count)[None] - torch.arange(count)[:, None]
+    alike = torch.where(steps >= apart, resemblance(looks)[along][:, along], -torch.inf)
+    found, reach = [], max(apart // 2, 1)
     while len(found) < most and bool((alike > -torch.inf).any()):
         i, j = divmod(int(alike.argmax()), count)
         found.append((order[i], order[j]))
