@@ -46,6 +46,7 @@ def test_a_prediction_without_errors_is_moved_exactly_by_two_cameras(scene):
     assert max(errors(moved, truth)) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_with_all_cameras_known_noisy_points_come_within_2_percent_of_the_truth(scene, seed):
     noisy = predicted(scene[1], seed, degrees=2.0, centres=0.05, scales=0.1, shifts=0.1)
@@ -75,7 +76,7 @@ def test_one_known_camera_gives_rotation_and_translation_only(scene):
     assert not fit.scale_known and float(fit.given_from_predicted.scale) == 1
     assert torch.equal(moved.cameras.camera_from_world[1], truth.cameras.camera_from_world[1])
     between = (m.cameras.centers_in_world[0] - m.cameras.centers_in_world[2] for m in (moved, there))
-    assert float(next(between).norm()) == pytest.approx(float(next(between).norm()))
+    assert float(next(between).norm()) == pytest.approx(float(next(between).norm()), rel=1e-4)
 
 
 def test_equal_centres_are_survived(scene):
@@ -91,7 +92,7 @@ def test_a_wrong_camera_among_many_does_not_move_the_others():
     _, truth = true_scene(3, 6)
     cameras = predicted(truth, 0).cameras
     wrong = cameras.camera_from_world.clone()
-    wrong[2, :3, :3] = FLIP[:3, :3] @ wrong[2, :3, :3].numpy()
+    wrong[2, :3, :3] = torch.from_numpy(FLIP[:3, :3]) @ wrong[2, :3, :3]
     wrong[2, :3, 3] += 3
     fit = fit_to_known(replace(cameras, camera_from_world=wrong), truth.cameras.camera_from_world, 1.0)
     assert float(fit.given_from_predicted.scale) == pytest.approx(1 / 0.37, rel=0.01)
@@ -107,15 +108,20 @@ def test_stereo_that_follows_something_else_is_not_believed():
     assert fitted(depth, plane) is None
     assert fitted(depth, plane[:, :5].contiguous()) is None  # too few pixels
     straight = fitted(depth, torch.nn.functional.interpolate(1.2 * depth[None, None], (20, 25))[0, 0].double() + 0.5)
-    assert straight is not None and (straight.scale, straight.shift) == (pytest.approx(1.2, rel=0.01), pytest.approx(0.5, abs=0.02))
+    assert straight is not None
+    assert straight.scale == pytest.approx(1.2, rel=0.01) and straight.shift == pytest.approx(0.5, abs=0.02)
 
 
-RIGHT = (
+def slow(*case):
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
+MISTAKES = (
     (np.linalg.inv, "the matrices are inverse: they map cameras into the world would leave"),
     (lambda p: FLIP @ p, "the y and z axes of the cameras are flipped: half a turn about x, as between OpenGL and OpenCV"),
-    (lambda p: np.linalg.inv(FLIP @ p), "the matrices are inverse: .*; and the y and z axes of the cameras are flipped"),
-    (lambda p: HALF_TURN_Y @ p, "the cameras look the other way: half a turn about their y axis"),
-    (lambda p: FORWARD_LEFT_UP @ p, "what should be right, down and forward is forward, left and up in the photos"),
+    slow(lambda p: np.linalg.inv(FLIP @ p), "the matrices are inverse: .*; and the y and z axes of the cameras are flipped"),
+    slow(lambda p: HALF_TURN_Y @ p, "the cameras look the other way: half a turn about their y axis"),
+    slow(lambda p: FORWARD_LEFT_UP @ p, "what should be right, down and forward is forward, left and up in the photos"),
     (lambda p: UNITY @ p @ UNITY, r"the cameras are mirrored, as where .* left-handed .* is right, up and forward"),
 )
 
@@ -131,7 +137,7 @@ def judged(scene: Scene, prediction: Geometry, change, monkeypatch) -> tuple[dic
     return disagreement(views, views, prediction, 0, "cameras.json", progress), progress
 
 
-@pytest.mark.parametrize(("mistake", "words"), RIGHT)
+@pytest.mark.parametrize(("mistake", "words"), MISTAKES)
 def test_a_usual_mistake_in_known_cameras_is_named_by_a_prediction_with_errors(scene, mistake, words, monkeypatch):
     noisy = predicted(scene[1], 1, degrees=0.5, centres=0.02, scales=0.05)
     with pytest.raises(InputError, match=rf"^cameras\.json: only \d+% of the predicted surfaces can be .*{words}"):
