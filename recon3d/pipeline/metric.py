@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +18,20 @@ from recon3d.core.similarity import Similarity, fit_points
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.gps import Place, place_of
+from recon3d.models import checkpoints
 from recon3d.models.checkpoints import WeightsReport
+from recon3d.models.da3.mono import Da3Mono
+from recon3d.models.weights import table
 from recon3d.pipeline.metric_request import FLAG, Metric, two_of
+from recon3d.pipeline.plan import network_device
 from recon3d.pipeline.sources import Asked
-from recon3d.reconstruction.metric_scale import MOST_DEVIATION, PlacesFit, fit_places, scale_of_length
+from recon3d.reconstruction.metric_depth import metres_for_a_unit
+from recon3d.reconstruction.metric_scale import MOST_DEVIATION, PlacesFit, fit_places, scale_of_length, scale_of_ratios
 
 OTHERWISE = "Leave --metric out, or give metres between two cameras, as 2.5:IMG_1.jpg,IMG_7.jpg"
 LEAST_PLACES = 3
 SAME_PLACE = 0.01  # metres
+METRIC = "da3-metric"  # a key of recon3d.models.weights.table
 
 
 @dataclass(frozen=True)
@@ -113,7 +121,8 @@ def of_length(metric: Metric, views: Views, geometry: Geometry, asked: Asked) ->
 
 
 def of_poses(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
-    centers = geometry.cameras.centers_in_world[[views.names.index(name) for name in known_names(asked) if name in views.names]]
+    rows = [views.names.index(name) for name in known_names(asked) if name in views.names]
+    centers = geometry.cameras.centers_in_world[rows]
     if len(centers) < 2 or not bool((centers - centers[0]).any()):
         raise InputError(FLAG, "poses: the given cameras stand at one place, which tells no unit", OTHERWISE)
     return geometry, MetricReport(metric.way, "given poses", True, 1.0)
@@ -141,6 +150,30 @@ def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Me
     names = tuple(views.names[i] for i in rows)
     source = f"GPS of {int(fit.used.sum())} photos" + ("" if has_height else ", heights unknown")
     report = MetricReport(metric.way, source, True, scale, deviation=fit.deviation, gps=gps_report(told, names, fit, scale))
+    return scaled(geometry, scale), report
+
+
+def of_network(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
+    """The metres that the geometry's own network gave, else those that da3-metric sees. Raises InputError."""
+    if geometry.scale == "metres":
+        return geometry, MetricReport(metric.way, geometry.scale_source, True, 1.0)
+    source = checkpoints.checkpoint(METRIC, table()[METRIC], asked.request.metric_weights, asked.progress)
+    device = network_device(asked.request.device)
+    network = checkpoints.network(source, asked.request.seed or 0, None, device)
+    assert isinstance(network, Da3Mono)
+    if source.path is None:
+        asked.progress.note(f"{METRIC}: random weights, so its metres mean nothing")
+    advance = partial(asked.progress.advance, text="views")
+    found = metres_for_a_unit(network, views, geometry, device, advance)
+    try:
+        scale, deviation = scale_of_ratios(torch.tensor(list(found.values()), dtype=torch.float64))
+    except ValueError as error:
+        raise InputError(FLAG, f"network: {error}", OTHERWISE) from error
+    report = MetricReport(
+        metric.way, METRIC, True, scale, deviation=deviation if deviation < math.inf else None,
+        why=None if deviation < math.inf else "one view alone tells it, and nothing tells how certain it is",
+        views={views.names[i]: round(value, 6) for i, value in found.items()}, weights=source.report(),
+    )  # fmt: skip
     return scaled(geometry, scale), report
 
 
@@ -192,4 +225,4 @@ def check_places(views: Views) -> None:
         raise InputError(FLAG, f"gps: the places of the {len(known)} photos lie on one line", OTHERWISE) from error
 
 
-MEASURES: dict[str, Any] = {"length": of_length, "poses": of_poses, "gps": of_gps}
+MEASURES: dict[str, Any] = {"length": of_length, "poses": of_poses, "gps": of_gps, "network": of_network}

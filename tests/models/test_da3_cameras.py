@@ -1,12 +1,22 @@
 """Depth Anything 3's cameras: from rays, known ones for the network, and its answer aligned to them."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from recon3d.core.similarity import Similarity
+from recon3d.models.da3.answer import answer
 from recon3d.models.da3.known_cameras import align_poses, centers, normalise_poses, normalised_from_given, square
+from recon3d.models.da3.network import Da3
+from recon3d.models.da3.preprocessing import preprocessed
 from recon3d.models.da3.ray_cameras import cameras_from_rays
+from recon3d.models.pictures import KnownOfPhotos, Pass
 from recon3d.models.pose_encoding import inverse_of, rotation_from_xyzw
+from recon3d.models.sizes import TrunkConfig
+from recon3d.models.vit import normalised
+from tests.models.test_da3_metric import ANY_VIEW, network
 
 
 def cameras(count: int, seed: int = 0) -> torch.Tensor:
@@ -90,3 +100,18 @@ def test_what_cannot_be_aligned_is_refused():
     line[1, 1, 3] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
         align_poses(cameras(4)[:, :3], line, depth)
+
+
+def test_known_cameras_of_photos_reach_the_network_normalised_and_in_its_pixels():
+    """The goldens prove the network; here what its door makes of cameras of photos of 120 x 80 pixels."""
+    told = network(Da3, replace(ANY_VIEW, cam_enc=TrunkConfig(trunk_depth=1, num_heads=2, mlp_ratio=2.0)))
+    photos = [np.random.default_rng(i).integers(0, 256, (80, 120, 3), np.uint8) for i in range(3)]
+    K = torch.tensor([[100.0, 0, 60], [0, 100, 40], [0, 0, 1]]).double().repeat(3, 1, 1)
+    known = KnownOfPhotos(cameras(3), K)
+    with_cameras, without = (answer(told, photos, Pass(size=84, known=k)).geometry.depth for k in (known, None))
+    K_there = torch.tensor([[70.0, 0, 42], [0, 70, 28], [0, 0, 1]]).repeat(1, 3, 1, 1)
+    images = normalised(preprocessed(photos, size=84).images)[None]
+    direct = told(images, (normalise_poses(cameras(3)).float()[None], K_there)).depth[0]
+    assert with_cameras is not None and without is not None
+    assert torch.allclose(torch.stack(with_cameras), direct, atol=1e-5)
+    assert float((torch.stack(without) - direct).abs().max()) > 1e-3
