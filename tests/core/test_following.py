@@ -8,7 +8,8 @@ from recon3d.core.similarity import Similarity
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 
 CAMERAS = arc_of_cameras(Synthetic(views=6))
-MOVE = Similarity.of(1.3, rotation_from_vector(torch.tensor([[0.1, -0.2, 0.3]], dtype=torch.float64))[0], torch.tensor([1.0, 2, 3]))
+TURN = rotation_from_vector(torch.tensor([[0.1, -0.2, 0.3]], dtype=torch.float64))[0]
+MOVE = Similarity.of(1.3, TURN, torch.tensor([1.0, 2, 3]))
 
 
 def test_cameras_that_stood_still_are_carried_along_by_the_similarity_of_the_others():
