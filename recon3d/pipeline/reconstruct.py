@@ -86,6 +86,8 @@ def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFo
         if scene.views is not None and scene.views.held_out.any():
             holdout = measure(scene, request.device)
     repeatable = stages.geometry.repeatable and chosen.budget.seconds is None and backend == "cpu"
+    if bundle_adjustment.NAME in stages.improvements:
+        repeatable = repeatable and request.seed is not None
     world = replace(world_of(asked), origin=origin if any(origin) else None)
     return Outcome(scene, loaded, stages, backend, world, repeatable, holdout)
 
