@@ -65,8 +65,11 @@ def of_network(asked: Asked) -> bool:
 
 
 def nothing_to_adjust(asked: Asked) -> str | None:
+    """Why there is nothing, or None."""
     if not of_network(asked):
         return "the cameras are those of a finished model or of COLMAP, which adjusted them"
+    if asked.request.weights == "random":
+        return "random weights predict nothing"
     return "all cameras are given" if bool(asked.loaded.views.pose_known.all()) else None
 
 

@@ -93,6 +93,8 @@ def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFo
         if scene.views is not None and scene.views.held_out.any():
             holdout = measure(scene, request.device)
     repeatable = stages.geometry.repeatable and chosen.budget.seconds is None and backend == "cpu"
+    if bundle_adjustment.NAME in stages.improvements:
+        repeatable = repeatable and request.seed is not None
     world = world_of(asked, scene, unit)
     return Outcome(scene, loaded, stages, backend, world, repeatable, holdout)
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -145,20 +146,20 @@ def size_of(known: Geometry) -> float:
     return float((high - low).norm())
 
 
-def refined_from(case: Case, known: Geometry, steps: int, seed: int, refine_cameras: bool) -> tuple[Geometry, float]:
+def refined_from(case: Case, known: Geometry, steps: int, refine_cameras: bool) -> tuple[Geometry, float]:
     """The geometry after refinement, and dB of the held-out views."""
     seen = ~case.views.held_out
     if known.depth is None:
         start = seeded(case.views[seen], known[seen])
     else:
         start = lift(case.views[seen], known[seen], MOST)
-    options = Refinement(steps=steps, max_gaussians=MOST, seed=seed, refine_cameras=refine_cameras)
+    options = Refinement(steps=steps, max_gaussians=MOST, refine_cameras=refine_cameras)
     done = refine(case.views, known, start, options)
     return done.geometry, measure(Scene(done.gaussians, done.geometry, case.views))["mean"]["psnr"]
 
 
-def rows_of(case: Case, colmaps: Case | None, noise: Noise, seed: int, steps: int) -> Iterator[dict[str, Any]]:
-    """A row of each way to come by cameras; `colmaps` are those that COLMAP finds where the case has true ones."""
+def rows_of(case: Case, noise: Noise, seed: int, steps: int) -> Iterator[dict[str, Any]]:
+    """A row of each way to go on from disturbed cameras."""
     wrong = disturbed(case.geometry, noise, seed)
     how = Matched(QUALITY["standard"].matching, seed=0)
     fixed = torch.zeros(len(case.views), dtype=torch.bool)
@@ -166,26 +167,23 @@ def rows_of(case: Case, colmaps: Case | None, noise: Noise, seed: int, steps: in
     right, report = improved(case.views, wrong, case.photos, fixed, how, Progress())
     seconds = time.perf_counter() - start
     adjustment = {"seconds": seconds, "kept": report.kept, "why": report.why, "px": [report.px_before, report.px_after]}
-    yield row_of("undisturbed", case, case, case.geometry, seed, steps)
     if case.geometry.depth is not None:
         true_cameras = replace(wrong, cameras=case.geometry.cameras)
-        yield row_of("undisturbed, disturbed depth", case, case, true_cameras, seed, steps)
-    yield row_of("disturbed", case, case, wrong, seed, steps)
-    yield row_of("adjusted", case, case, right, seed, steps) | adjustment
-    if colmaps is not None:
-        yield row_of("COLMAP's, with its points", case, colmaps, colmaps.geometry, seed, steps)
+        yield row_of("undisturbed, disturbed depth", case, case, true_cameras, steps) | {"seed": seed}
+    yield row_of("disturbed", case, case, wrong, steps) | {"seed": seed}
+    yield row_of("adjusted", case, case, right, steps) | {"seed": seed} | adjustment
 
 
-def row_of(cameras: str, true: Case, case: Case, known: Geometry, seed: int, steps: int) -> dict[str, Any]:
+def row_of(cameras: str, true: Case, case: Case, known: Geometry, steps: int) -> dict[str, Any]:
     """Refined with its cameras held, and free; errors are medians over pairs of views, degrees."""
     which = [true.views.names.index(name) for name in case.views.names]
     reference = true.geometry.cameras.camera_from_world[which]
     ways = {}
     for way, free in (("held", False), ("free", True)):
-        done, psnr = refined_from(case, known, steps, seed, free)
+        done, psnr = refined_from(case, known, steps, free)
         errors = pair_errors(done.cameras.camera_from_world, reference)
         ways[way] = {"psnr": psnr, "rotation": float(errors.rotation.median()), "direction": float(errors.translation.median())}
-    return {"scene": true.name, "seed": seed, "cameras": cameras, "views": len(which), **ways}
+    return {"scene": true.name, "seed": "", "cameras": cameras, "views": len(which), **ways}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -227,10 +225,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for case, colmaps in cases_of(options):
-        for seed in options.seeds:
-            for row in rows_of(case, colmaps, Noise(), seed, options.steps):
-                rows.append(row)
-                print(row, file=sys.stderr, flush=True)
+        undisturbed = [("undisturbed", case)] + ([] if colmaps is None else [("COLMAP's, with its points", colmaps)])
+        plain = (row_of(name, case, found, found.geometry, options.steps) for name, found in undisturbed)
+        noisy = (row for seed in options.seeds for row in rows_of(case, Noise(), seed, options.steps))
+        for row in chain(plain, noisy):
+            rows.append(row)
+            print(row, file=sys.stderr, flush=True)
             (options.out / "bundle_adjustment.json").write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))
 
