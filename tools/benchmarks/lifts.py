@@ -1,7 +1,8 @@
 """What lifted depth is worth: held-out PSNR before refinement and after it, with errors of depth that are dialled in.
 
     python -m tools.benchmarks.lifts --out out/after.json
-    python -m tools.benchmarks.lifts --out out/after.json --against out/before.json    # the same, of an older checkout
+    python -m tools.benchmarks.lifts --out out/before.json --plain    # in an older checkout, and then in this one:
+    python -m tools.benchmarks.lifts --out out/after.json --against out/before.json
 
 Procedural scenes (recon3d.data) of one exposure with true cameras, 8 views of 128 px and two held out between them. Depth errors
 are smooth over a picture and different in each view, as a network's. Outliers: depth blurred over edges, and 3 % of the
@@ -31,6 +32,7 @@ from recon3d.core.views import Views
 from recon3d.data.batch import rendered
 from recon3d.data.shots import drawn
 from recon3d.pipeline.holdout import measure
+from recon3d.reconstruction.budget import CELL, joined
 from recon3d.reconstruction.lift import lift
 from recon3d.reconstruction.pruning import brought_near
 from recon3d.reconstruction.refinement.refine import Refinement, refine, warm_up
@@ -97,14 +99,16 @@ def off_surface(gaussians: Tensor, true: Geometry) -> float:
     return float((least[seen] > FAR_OFF).double().mean())
 
 
-def rows_of(seeds: Sequence[int], steps: Sequence[int]) -> list[dict]:
+def rows_of(seeds: Sequence[int], steps: Sequence[int], chosen: Sequence[str], plain: bool) -> list[dict]:
     rows = []
     for seed in seeds:
-        for errors, (level, outliers) in ERRORS.items():
-            views, known, true = made(seed, level, outliers)
+        for errors in chosen:
+            views, known, true = made(seed, *ERRORS[errors])
             seen = ~views.held_out
             for some in steps:
                 start = lift(views[seen], known[seen], MOST, one_layer=some == 0)
+                if some and not plain:
+                    start = joined(start, start.opacities, CELL)[0]  # as pipeline.splats does
                 refined = start
                 if some:
                     refined = refine(views, known, start, Refinement(steps=some, max_gaussians=MOST, seed=seed)).gaussians
@@ -140,9 +144,11 @@ def main() -> None:
     ask.add_argument("--against", type=Path, help="what an older version wrote")
     ask.add_argument("--seeds", nargs="*", type=int, default=list(range(6)), help="of scenes, of their noise, of refinement")
     ask.add_argument("--steps", nargs="*", type=int, default=[0, 300])
+    ask.add_argument("--errors", nargs="*", choices=ERRORS, default=list(ERRORS))
+    ask.add_argument("--plain", action="store_true", help="what lies together is not joined before refinement")
     options = ask.parse_args()
     warm_up()
-    rows = rows_of(options.seeds, options.steps)
+    rows = rows_of(options.seeds, options.steps, options.errors, options.plain)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows, [] if options.against is None else json.loads(options.against.read_text())))
