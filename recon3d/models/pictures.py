@@ -96,15 +96,16 @@ def ranked(
     Equal ones share a rank, and none is 0, which is left to pixels that are masked or sky.
     """
     raw = [of_view.float().cpu() for of_view in confidence]
-    # Sorted in place and asked view by view: what tells where each value went would take three times the maps' memory.
+    # Sorted in place, asked view by view, and written to one block: what tells where each value went would take three times
+    # the maps' memory, and a block for each view between what only it needs leaves the heap full of holes.
     values = torch.cat([x.flatten() for x in raw]).numpy()
     values.sort()
-    ranks = []
-    for of_view in raw:
+    ranks = torch.empty(len(values)).split([x.numel() for x in raw])
+    for of_view, rank in zip(raw, ranks, strict=True):
         ordered, order = of_view.flatten().sort()  # asked in order, neighbours in memory answer one after another
         below = torch.from_numpy(values.searchsorted(ordered.numpy(), "right"))
-        ranks.append(torch.empty_like(ordered).index_copy_(0, order, (below / len(values)).float()).view_as(of_view))
-    return tuple(ranks)
+        rank[order] = (below / len(values)).float()
+    return tuple(rank.view_as(x) for rank, x in zip(ranks, raw, strict=True))
 
 
 def geometry_in_network(

@@ -16,7 +16,7 @@ from recon3d.pipeline.choices import SPLATS
 from recon3d.pipeline.plan import network_device
 from recon3d.pipeline.sources import Asked
 from recon3d.pipeline.stage_reports import BudgetReport, SplatsReport
-from recon3d.reconstruction.budget import WAYS, drawn_evenly, within_budget
+from recon3d.reconstruction.budget import CELL, WAYS, drawn_evenly, joined, within_budget
 from recon3d.reconstruction.heads.anchors import anchor_count
 from recon3d.reconstruction.heads.trained import Trained, outside
 from recon3d.reconstruction.heads.windows import footprints, fused, windows
@@ -60,8 +60,10 @@ def points(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport)
 
 
 def lifted(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:
+    """One layer where no refinement follows; else the Gaussians of every view, those that lie together joined."""
     one_layer = asked.chosen.budget.steps == 0
-    return lift(views, geometry, asked.chosen.max_gaussians, one_layer), report
+    found = lift(views, geometry, asked.chosen.max_gaussians, one_layer)
+    return found if one_layer else joined(found, found.opacities, CELL)[0], report
 
 
 def joint(views: Views, geometry: Geometry, asked: Asked, report: SplatsReport) -> Made:

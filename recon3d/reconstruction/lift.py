@@ -18,6 +18,7 @@ from recon3d.reconstruction.confidence import believed, least_confidence
 from recon3d.reconstruction.depth_fusion import Pixels, every_view, one_surface, world_points
 from recon3d.reconstruction.surface_normals import axes_along, normals_at
 
+# Chosen on procedural scenes whose depth is given errors, before refinement and after it (tools/benchmarks/lifts.py).
 SIZE = 0.6  # standard deviation in gaps between kept pixels: neighbours overlap, no hole shows
 THICK = 0.5  # of that, across the surface
 LONGEST = 5.0  # times that, along a surface that is seen at a slant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 
@@ -18,6 +18,7 @@ def test_an_answer_is_kept_whole():
     geometry = geometry_in_network(poses, K, maps, [x + 1 for x in maps], source="mast3r", scale="metres")
     eye = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
     given = Answer(geometry, 2 * eye, torch.tensor([[0.0, 1, 4, 3], [0, 0, 2, 5]], dtype=torch.float64), unposed=(1,))
+    given = replace(given, sky=tuple(x > 0.5 for x in maps))
     loops = (
         LoopReport(("a", "b"), 40, True, 0.8, None, MissReport(8.0, 0.1, 0.2), MissReport(1.0, 0.01, 0.02)),
         LoopReport(("a", "c"), 3, False, None, "their photos have 3 matches"),
@@ -27,6 +28,7 @@ def test_an_answer_is_kept_whole():
     run = NetworkReport("cpu", 504, 1, "bfloat16", 1200, "2 views at 504 px", windows)
     found, how = unpack_answer(pack_answer((given, run)))
     assert how == run and found.unposed == (1,)
+    assert found.sky is not None and all(torch.equal(a, b > 0.5) for a, b in zip(found.sky, maps, strict=True))
     assert torch.equal(found.network_from_photo, given.network_from_photo)
     assert torch.equal(found.photo_rects, given.photo_rects)
     for field in fields(geometry):
