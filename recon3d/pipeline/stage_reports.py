@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from recon3d.models.checkpoints import WeightsReport
+from recon3d.sfm.folded import FoldedReport
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class GeometryReport:
     repeatable: bool
     weights: WeightsReport | None = None
     network: NetworkReport | None = None
+    folded: FoldedReport | None = None  # photos that may have been put onto a like place
 
 
 @dataclass(frozen=True)

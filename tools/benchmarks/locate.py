@@ -110,7 +110,18 @@ def centers(poses: torch.Tensor) -> torch.Tensor:
 
 
 def between(part: torch.Tensor, full: torch.Tensor) -> Similarity:
-    """The similarity of two worlds by the same cameras [N,4,4] in both: turns tell the rotation, centres the rest."""
+    """The similarity of two worlds by the same cameras [N,4,4] in both: that of the better half, found by turns, for a run may
+    have put a few of its cameras elsewhere (kitchen without 13.jpg: two of 22)."""
+    found = by_all(part, full)
+    for _ in range(10):
+        apart = (found.apply(centers(part)) - centers(full)).norm(dim=1)
+        kept = apart.argsort()[: max(3, len(apart) // 2)]
+        found = by_all(part[kept], full[kept])
+    return found
+
+
+def by_all(part: torch.Tensor, full: torch.Tensor) -> Similarity:
+    """Turns tell the rotation, centres the rest."""
     rotation = mean_rotation(full[:, :3, :3].transpose(1, 2) @ part[:, :3, :3])
     a, b = centers(part), centers(full)
     turned = (a - a.mean(0)) @ rotation.T
