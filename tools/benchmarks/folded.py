@@ -5,7 +5,7 @@
 Synthetic captures are those of `tests/sfm/folded_scenes.py`; "own" is how many points each place has for itself beside the
 300 to 400 that are alike at both. Told: a folded model whose two halves are named. RUNS is searched for folders of runs, as
 `tools.benchmarks.locate` and `recon3d run` leave them; of each the best cut is shown, the cells that speak against it, and of
-all cells the share that does.
+all cells the share that does, and of how many parts of few of its photos something is said.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recon3d.core.geometry import Geometry
 from recon3d.io.detect import detect
 from recon3d.io.load import load_views
 from recon3d.sfm.folded import across, best_cut, folded, judged_cells
@@ -24,6 +25,7 @@ from recon3d.sfm.registration import assembled, mapping_of_model
 from tests.sfm.folded_scenes import LAYOUTS, NOT_FOUND, capture
 
 OWN = (50, 100, 150, 300)
+PARTS = 40  # of each real model
 
 
 def all_pairs(count: int) -> np.ndarray:
@@ -58,7 +60,17 @@ def of_run(folder: Path) -> str:
     share = cells.against.sum() / max((cells.against + cells.agreeing).sum(), 1)
     report = folded(geometry, views.names, compared)
     said = "nothing" if report is None else f"{', '.join(report.photos)} beside {len(report.among)}"
-    return f"| {folder.parent.name}/{folder.name} | {count} | {share:.1%} | {against} of {judged} | {said} |"
+    few = of_few(geometry, views.names, compared)
+    return f"| {folder.parent.name}/{folder.name} | {count} | {share:.1%} | {against} of {judged} | {said} | {few} of {PARTS} |"
+
+
+def of_few(geometry: Geometry, names: Sequence[str], compared: np.ndarray) -> int:
+    """Of how many parts of a model, 3 to 12 of its photos drawn at random, something is said."""
+    chance, said = np.random.default_rng(0), 0
+    for _ in range(PARTS):
+        rows = np.sort(chance.permutation(len(names))[: chance.integers(3, 13)])
+        said += folded(geometry[rows.tolist()], [names[i] for i in rows.tolist()], compared[np.ix_(rows, rows)]) is not None
+    return said
 
 
 def main() -> None:
@@ -71,7 +83,7 @@ def main() -> None:
         counts = [told(layout, own, range(options.seeds)) for own in OWN]
         cells = [f"{right} of {options.seeds}" for right, _ in counts]
         print(f"| {layout} | {' | '.join(cells)} | {sum(s for _, s in counts)} of {len(OWN) * options.seeds} |", flush=True)
-    print(f"\n| run | photos | cells against | best cut | said |\n|{' --- |' * 5}")
+    print(f"\n| run | photos | cells against | best cut | said | parts suspected |\n|{' --- |' * 6}")
     for report in sorted(options.runs.rglob("report.json")):
         print(of_run(report.parent), flush=True)
 
