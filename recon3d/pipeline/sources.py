@@ -31,7 +31,9 @@ from recon3d.pipeline.windowed import in_windows, read_report, size_of_a_pass
 from recon3d.progress import Progress
 from recon3d.reconstruction.network_views import in_photos
 from recon3d.sfm.attempts import Guess
+from recon3d.sfm.folded import FoldedReport, folded, in_words
 from recon3d.sfm.mapping import Mapping
+from recon3d.sfm.matching import pairs_to_match
 from recon3d.sfm.registration import assembled, geometry, mapping_of_model
 
 
@@ -99,9 +101,22 @@ def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:
     flat, known = assembled(views, found, asked.chosen.max_size, asked.chosen.geometry)
     report = stated(
         asked, views, known, found.registered, repeatable=found.repeatable, settings=found.settings, why=found.why,
-        acceptance=found.acceptance, disagreement=found.disagreement,
+        acceptance=found.acceptance, disagreement=found.disagreement, folded=looked_for_folds(views, found, known, asked),
     )  # fmt: skip
     return Sourced(flat, known, report)
+
+
+def looked_for_folds(views: Views, found: Mapping, known: Geometry, asked: Asked) -> FoldedReport | None:
+    """Photos that may have been put onto a like place, which are noted. Of a given model it is not known what was compared."""
+    if found.settings == "given":
+        return None
+    compared = np.zeros((len(views), len(views)), bool)
+    compared[tuple(np.array(pairs_to_match(len(views), asked.loaded.sequence)).T)] = True
+    rows = np.ix_(found.registered, found.registered)
+    report = folded(known, [views.names[i] for i in found.registered], (compared | compared.T)[rows])
+    if report is not None:
+        asked.progress.note(in_words(report))
+    return report
 
 
 def network(views: Views, asked: Asked) -> Sourced:

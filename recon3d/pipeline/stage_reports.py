@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from recon3d.models.checkpoints import WeightsReport
+from recon3d.sfm.folded import FoldedReport
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class GeometryReport:
     sky: float | None = None  # share of the pixels of depth maps that was taken for sky
     known_cameras: KnownCamerasReport | None = None
     held_out_photos: str | None = None  # of a network: whether they took part in its pass, and why
+    folded: FoldedReport | None = None  # photos that may have been put onto a like place
 
 
 @dataclass(frozen=True)

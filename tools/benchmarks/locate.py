@@ -110,7 +110,18 @@ def centers(poses: torch.Tensor) -> torch.Tensor:
 
 
 def between(part: torch.Tensor, full: torch.Tensor) -> Similarity:
-    """The similarity of two worlds by the same cameras [N,4,4] in both: turns tell the rotation, centres the rest."""
+    """The similarity of two worlds by the same cameras [N,4,4] in both: that of the better half, found by turns, for a run may
+    have put a few of its cameras elsewhere (kitchen without 13.jpg: two of 22)."""
+    found = by_all(part, full)
+    for _ in range(10):
+        apart = (found.apply(centers(part)) - centers(full)).norm(dim=1)
+        kept = apart.argsort()[: max(3, len(apart) // 2)]
+        found = by_all(part[kept], full[kept])
+    return found
+
+
+def by_all(part: torch.Tensor, full: torch.Tensor) -> Similarity:
+    """Turns tell the rotation, centres the rest."""
     rotation = mean_rotation(full[:, :3, :3].transpose(1, 2) @ part[:, :3, :3])
     a, b = centers(part), centers(full)
     turned = (a - a.mean(0)) @ rotation.T
@@ -118,28 +129,35 @@ def between(part: torch.Tensor, full: torch.Tensor) -> Similarity:
     return Similarity.of(scale, rotation, b.mean(0) - scale * (rotation @ a.mean(0)))
 
 
-def row_of(scene: str, photo: Path, full: Path, part: Path, seed: int) -> Row:
-    """Locate a photo in the run without it."""
+def rows_of(scene: str, photo: Path, shown: Sequence[Path], full: Path, part: Path, seed: int) -> list[Row]:
+    """Locate pictures of one photo in the run without it."""
     all_poses, poses = poses_of(full), poses_of(part)
     cameras = f"{len(poses)}/{len(all_poses)}"
     try:
-        found = locate(part, [photo], seed, Progress()).photos[0]
+        found = {p.name: p for p in locate(part, shown, seed, Progress()).photos}
     except InputError as error:
-        return Row(scene, photo.name, cameras, error.what)
+        return [Row(scene, photo.name, cameras, error.what)] * len(shown)
     both = [name for name in poses if name in all_poses]
     shared, true = (torch.stack([p[name] for name in both]) for p in (poses, all_poses))
     moved = between(shared, true)
     everywhere = centers(torch.stack(list(all_poses.values())))
     size = float(torch.cdist(everywhere, everywhere).max())
-    pose, target = torch.from_numpy(np.asarray(found.camera_from_world)), all_poses[photo.name]
-    turn = target[:3, :3] @ (moved.rotation @ pose[:3, :3].T)
-    apart = (moved.apply(centers(pose[None])) - centers(target[None])).norm()
-    return Row(
-        scene, photo.name, cameras, None, float(rotation_angle(turn)), float(apart) / size,
-        found.center_deviation * float(moved.scale) / size,
-        float((moved.apply(centers(shared)) - centers(true)).norm(dim=1).median()) / size,
-        found.matches, found.photos, found.error, found.agreement, found.lens_source,
-    )  # fmt: skip
+    others = float((moved.apply(centers(shared)) - centers(true)).norm(dim=1).median()) / size
+    rows = []
+    for path in shown:
+        one = next(p for name, p in found.items() if path.as_posix().endswith(name))
+        if one.refused is not None:
+            rows.append(Row(scene, photo.name, cameras, one.refused))
+            continue
+        pose, target = torch.from_numpy(np.asarray(one.camera_from_world)), all_poses[photo.name]
+        angle = float(rotation_angle(target[:3, :3] @ (moved.rotation @ pose[:3, :3].T)))
+        apart = float((moved.apply(centers(pose[None])) - centers(target[None])).norm()) / size
+        sure = one.center_deviation * float(moved.scale) / size
+        rows.append(Row(
+            scene, photo.name, cameras, None, angle, apart, sure, others, one.matches, one.photos, one.error, one.agreement,
+            one.lens_source,
+        ))  # fmt: skip
+    return rows
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -184,9 +202,9 @@ def main() -> None:
         taken[name] = [options.folder / name / "images" / photo for photo in left_out(full, options.each)]
         for photo in taken[name]:
             part = made([p for p in photos if p != photo], options.out / name / photo.name, name, options.seed)
-            for shown in (photo, cropped(photo, options.out / "cropped" / name / photo.name)):
-                rows.append(row_of(name, shown, full, part, options.seed))
-                print(rows[-1], file=sys.stderr, flush=True)
+            shown = [photo, cropped(photo, options.out / "cropped" / name / photo.name)]
+            rows += rows_of(name, photo, shown, full, part, options.seed)
+            print(*rows[-2:], sep="\n", file=sys.stderr, flush=True)
     print(f"{table(rows[::2])}\n\nCropped:\n\n{table(rows[1::2])}\n")
     tried = [photo for name in sorted(p.name for p in options.folder.iterdir()) for photo in taken.get(name, [])]
     tried += [p for name in WITHOUT_CAMERAS for p in sorted((options.folder / name / "images").glob("*"))[: options.each]]
