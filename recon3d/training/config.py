@@ -58,6 +58,9 @@ class Training:
     validate_steps: int = 1500
     validation_scenes: int = 64
     aspects: tuple[float, ...] = (1.0, 1.33, 0.75, 1.5)  # width over height, one for each step
+    data: tuple[str, ...] = ()  # folders of data sets to learn from too: PATH=WEIGHT, or PATH of weight 1
+    procedural: float = 1.0  # weight of procedural scenes beside them
+    gap: tuple[int, int] = (0, 0)  # frames from the first to the last view, least and most; 0 0: by the kind of the data set
     phases: tuple[Phase, ...] = ()
     network: SmallConfig | JointConfig = field(default=SmallConfig())
 

@@ -20,6 +20,7 @@ from recon3d.progress import Progress
 from recon3d.training.config import Training
 from recon3d.training.logs import Log
 from recon3d.training.loop import process, train
+from recon3d.training.posed_scenes import sources
 from recon3d.training.tasks import task_of
 
 WEIGHTS, SIZES = "model.safetensors", "config.json"
@@ -45,6 +46,11 @@ def check(config: Training) -> None:
             raise InputError(f"--{name.replace('_', '-')}", f"{getattr(config, name)} is not above 0", "Give a number above it")
     if [p.until for p in config.phases] != sorted(p.until for p in config.phases) or config.phases[-1].until != 1:
         raise InputError("--phases", "their ends do not grow to 1", "Let each end after the one before, the last at 1")
+    if config.procedural < 0 or (config.procedural == 0 and not config.data):
+        raise InputError("--procedural", f"{config.procedural} leaves nothing to learn from", "Give a weight above 0, or --data")
+    if config.gap[0] > config.gap[1] or config.gap[0] < 0:
+        raise InputError("--gap", f"{config.gap[0]} to {config.gap[1]} is no range of frames", "Give the least, then the most")
+    sources(config.data)
     smallest = config.network.multiple * 2
     if min(p.size for p in config.phases) < smallest or min(p.views[0] for p in config.phases) < 2:
         what = f"a phase has pictures below {smallest} px or scenes of one view"
