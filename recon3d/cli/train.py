@@ -1,4 +1,4 @@
-"""`recon3d train`: recon3d-small or recon3d-joint trained on procedural scenes, on a CPU, a GPU, or several."""
+"""`recon3d train`: networks trained on procedural scenes and on data sets, on a CPU, a GPU, or several."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from recon3d.errors import InputError
 from recon3d.training.config import RECIPES, Training
 
 ABOUT = """Train recon3d-small (cameras and depth) or recon3d-joint (Gaussians) on procedural scenes, which are made as
-they are needed. Every field of the recipe is a flag. A folder in which a training stands is gone on with, to the step. Under
-torchrun each process takes a part of every step."""
+they are needed, and on data sets: --data re10k=2 photos=1 --procedural 1 draws half of the scenes from re10k. Every field of
+the recipe is a flag. A folder in which a training stands is gone on with, to the step. Under torchrun each process takes a
+part of every step."""
 
 
 @dataclass(frozen=True)
