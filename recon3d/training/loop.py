@@ -78,8 +78,10 @@ def begun(config: Training, device: torch.device, start: dict[str, Tensor] | Non
     if start is not None:
         network.load_state_dict(start)
     network = network.to(device)
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    plain = [p for p in network.parameters() if p.dim() <= 1]
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.startswith((*task_of(config).unused, *config.frozen)))
+    decayed = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, config.rate, betas=(0.9, 0.95), fused=True)
     return State(network, {name: x.detach().clone() for name, x in network.state_dict().items()}, optimiser)
