@@ -2,6 +2,8 @@
 
     python -m tools.make_sample [FOLDER]
 
+`recon3d synth` draws its scenes from seeds, for networks to learn from; this one was laid out by hand, so that structure from
+motion finds every view and people see what they look at. Hence a ray caster of its own, with textures that those scenes lack.
 Everything in it is made here, from formulas, so the pictures are free to ship. One view of 640 x 480 takes some 40 s.
 """
 

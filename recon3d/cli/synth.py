@@ -36,8 +36,9 @@ class Options:
     """A pixel's colour is the mean of so many rays, squared."""
     seed: int = 0
     """Number i of a seed is the same scene however many are asked for."""
-    format: Literal["folders", "chunks"] = "folders"
-    """folders: images, depth, cameras.json and transforms.json for each scene. chunks: as RealEstate10K's loaders read them."""
+    format: Literal["folders", "colmap", "nerfstudio", "dl3dv", "chunks"] = "folders"
+    """folders: images, depth, cameras.json and transforms.json for each scene. colmap: sparse/0 in place of these, with
+    points. nerfstudio: transforms.json. dl3dv: as DL3DV is downloaded. chunks: as RealEstate10K's loaders read them."""
     overwrite: bool = False
     """Replace what is there."""
 

@@ -1,4 +1,4 @@
-"""`recon3d train`: recon3d-small or recon3d-joint trained on procedural scenes, on a CPU, a GPU, or several."""
+"""`recon3d train`: networks trained on procedural scenes and on data sets, on a CPU, a GPU, or several."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from recon3d.cli.options import parse
 from recon3d.errors import InputError
 from recon3d.training.config import RECIPES, Training
 
-ABOUT = """Train recon3d-small (cameras and depth) or recon3d-joint (Gaussians) on procedural scenes, which are made as
-they are needed. Every field of the recipe is a flag. A folder in which a training stands is gone on with, to the step. Under
-torchrun each process takes a part of every step."""
+ABOUT = """Train recon3d-small, DA3 or VGGT (cameras and depth), or recon3d-joint (Gaussians), on procedural scenes, made as
+they are needed, and on data sets: --data re10k=2 photos=1 --procedural 1 draws half of the scenes from re10k. Every field of
+the recipe is a flag. A folder in which a training stands is gone on with, to the step. Under torchrun each process takes a
+part of every step."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,12 @@ class Options:
     out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
     """Where the checkpoint, the figures (metrics.jsonl) and the weights go."""
     training: Annotated[Training, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
-    recipe: Literal["small-cpu", "small-gpu", "tiny", "joint-cpu", "joint-gpu", "tiny-joint"] = "small-cpu"
+    recipe: Literal[
+        "small-cpu", "small-gpu", "tiny", "joint-cpu", "joint-gpu", "tiny-joint", "da3-small", "da3-base", "vggt-1b"
+    ] = "small-cpu"
     """What the other flags change."""
     start: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """Weights to begin with: a file, recon3d-small or recon3d-joint."""
+    """Weights to begin with: a file or folder, or a name of `recon3d weights list`, as recon3d-small or da3-base."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where it is trained."""
 

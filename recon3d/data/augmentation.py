@@ -6,7 +6,7 @@ like. Everything is drawn per view, on the pictures' device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
@@ -25,26 +25,50 @@ def augmented(
     images: Annotated[Tensor, "B V 3 H W"], generators: Sequence[torch.Generator]
 ) -> Annotated[Tensor, "B V 3 H W"]:
     """Pictures of 0 to 1, as if photographed. A generator for each scene, on the pictures' device."""
-    flat, views = images.flatten(0, 1), images.shape[1]
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        drawn = [torch.rand(views, *shape, generator=g, device=flat.device) for g in generators]
-        return low + (high - low) * torch.cat(drawn)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.cat([torch.randn(views, *shape, generator=g, device=flat.device) for g in generators])
-
+    flat = images.flatten(0, 1)
+    uniform, normal = chances(images, generators)
     x = blurred(flat, uniform(0.05, BLUR))
     x = x * vignette(flat.shape[-2:], uniform(0, VIGNETTE, 1, 1))[:, None]
-    color = 1 + COLOR * normal(3, 1, 1)
-    contrast, brightness = uniform(0.8, 1.2, 1, 1, 1), uniform(-0.06, 0.06, 1, 1, 1)
-    x = (x - 0.5) * contrast + 0.5 + brightness
-    x = x * color
-    grey = uniform(0, 1, 1, 1, 1) < GREY
-    x = torch.where(grey, x.mean(1, keepdim=True), x)
+    x = exposed_otherwise(x, uniform, normal)
     x = x + normal(*x.shape[1:]) * (uniform(0, SHOT, 1, 1, 1) ** 2 * x.clamp(0) + uniform(0, READ, 1, 1, 1) ** 2).sqrt()
     coarse = uniform(0, COARSEST, 1, 1, 1, 1, 1) * (uniform(0, 1, 1, 1, 1, 1, 1) < COMPRESSED)
     return compressed(x.clamp(0, 1), coarse).clamp(0, 1).unflatten(0, images.shape[:2])
+
+
+def recolored(
+    images: Annotated[Tensor, "B V 3 H W"], generators: Sequence[torch.Generator]
+) -> Annotated[Tensor, "B V 3 H W"]:
+    """Photos exposed and developed otherwise in each view. What else a camera does to a picture they have already."""
+    x = exposed_otherwise(images.flatten(0, 1), *chances(images, generators))
+    return x.clamp(0, 1).unflatten(0, images.shape[:2])
+
+
+Chance = Callable[..., Tensor]
+
+
+def chances(
+    images: Annotated[Tensor, "B V 3 H W"], generators: Sequence[torch.Generator]
+) -> tuple[Chance, Chance]:
+    """uniform(low, high, *shape) and normal(*shape): of all views [B V, *shape], each scene's by its own generator."""
+    views, device = images.shape[1], images.device
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        drawn = [torch.rand(views, *shape, generator=g, device=device) for g in generators]
+        return low + (high - low) * torch.cat(drawn)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.cat([torch.randn(views, *shape, generator=g, device=device) for g in generators])
+
+    return uniform, normal
+
+
+def exposed_otherwise(x: Annotated[Tensor, "N 3 H W"], uniform: Chance, normal: Chance) -> Tensor:
+    """Contrast, brightness and white balance of each picture; some are grey."""
+    color = 1 + COLOR * normal(3, 1, 1)
+    contrast, brightness = uniform(0.8, 1.2, 1, 1, 1), uniform(-0.06, 0.06, 1, 1, 1)
+    x = ((x - 0.5) * contrast + 0.5 + brightness) * color
+    grey = uniform(0, 1, 1, 1, 1) < GREY
+    return torch.where(grey, x.mean(1, keepdim=True), x)
 
 
 def blurred(x: Annotated[Tensor, "N 3 H W"], sigma: Annotated[Tensor, "N"]) -> Tensor:

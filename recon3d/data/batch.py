@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from torch import Tensor
 from recon3d.core.shapes import check_shapes
 from recon3d.data.procedural import photograph
 from recon3d.data.shots import Drawn
+
+DepthFrom = Literal["rays", "files", "stereo"]  # as drawn, 0 being sky; from files, and by stereo: 0 is unknown
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,18 @@ class Batch:
     camera_from_world: Annotated[Tensor, "B V 4 4"]  # float32
     K: Annotated[Tensor, "B V 3 3"]  # pixels
     depth: Annotated[Tensor, "B V H W"]  # z-depth in world units, 0 where unknown
+    depth_from: tuple[DepthFrom, ...]  # of each scene
 
     def __post_init__(self) -> None:
         check_shapes(self)
 
     def views(self, some: slice | list[int]) -> Batch:
-        return Batch(self.images[:, some], self.camera_from_world[:, some], self.K[:, some], self.depth[:, some])
+        found = self.images[:, some], self.camera_from_world[:, some], self.K[:, some], self.depth[:, some]
+        return Batch(*found, self.depth_from)
+
+    def scenes(self, some: list[int]) -> Batch:
+        found = self.images[some], self.camera_from_world[some], self.K[some], self.depth[some]
+        return Batch(*found, tuple(self.depth_from[i] for i in some))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,4 +68,12 @@ def rendered(drawn: Drawn, samples: int = 1, device: torch.device | str = "cpu")
     else:
         images, depth, _ = map(torch.from_numpy, photograph(drawn.scenes, drawn.shots, drawn.size, samples))
     cameras, K = (torch.from_numpy(x).float().to(device) for x in (drawn.shots.camera_from_world, drawn.shots.K))
-    return Batch(images.to(device), cameras, K, depth.to(device))
+    return Batch(images.to(device), cameras, K, depth.to(device), ("rays",) * len(images))
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """The scenes of all, one after the other; as many views of one size each."""
+    images, cameras, K, depth = (
+        torch.cat(x) for x in zip(*((b.images, b.camera_from_world, b.K, b.depth) for b in batches), strict=True)
+    )
+    return Batch(images, cameras, K, depth, tuple(each for b in batches for each in b.depth_from))

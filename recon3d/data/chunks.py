@@ -10,6 +10,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeGuard
 
@@ -18,12 +19,13 @@ import torch
 from torch import Tensor
 
 from recon3d.core.cameras import Cameras
-from recon3d.data.posed_scene import PosedScene, Skipped, encoded
+from recon3d.data.posed_scene import PosedScene, SceneAt, Skipped, encoded
 from recon3d.errors import InputError
 from recon3d.io import json_input
 from recon3d.io.photos import encoded_header
 
 CHUNK_BYTES = 100_000_000  # of pictures, from which on a chunk is closed
+KEPT_OPEN = 4  # chunks of which scenes are asked for out of their order
 SCENE_NAME = re.compile(r"\w[\w.\- ]{0,199}", re.ASCII)  # becomes the name of a folder
 SIGNATURES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
 AGAIN = "Download the chunk again"
@@ -60,6 +62,32 @@ def scenes(folder: Path, wanted: Container[str] | None = None) -> Iterator[Posed
                 continue
             found.add(name)
             yield scene
+
+
+def located(folder: Path) -> list[SceneAt]:
+    """All scenes of a folder of chunks, by its index.json, else by a look into every chunk; chunks that cannot be read are
+    left out there. Raises InputError where index.json is no index."""
+    if index := read_index(folder):
+        return [SceneAt(name, folder / file) for name, file in index.items()]
+    found = []
+    for path in sorted(folder.glob("*.torch")):
+        try:
+            keys = [entry.get("key") for entry in read_chunk(path) if isinstance(entry, dict)]
+        except InputError:
+            continue
+        found += [SceneAt(key, path) for key in keys if isinstance(key, str)]
+    return found
+
+
+def scene_at(at: SceneAt) -> PosedScene:
+    """One scene of a chunk; the last chunks stay mapped. Raises InputError where it is not there or damaged."""
+    entry = next((e for e in _kept_open(at.path) if isinstance(e, dict) and e.get("key") == at.name), None)
+    if entry is None:
+        raise InputError(at.path, f"it does not hold {at.name:.80}, which index.json places in it", AGAIN)
+    scene = scene_of(entry, at.name)
+    if isinstance(scene, Skipped):
+        raise InputError(at.path, f"{scene.scene}: {scene.reason}", AGAIN)
+    return scene
 
 
 def read_index(folder: Path) -> dict[str, str]:
@@ -112,6 +140,9 @@ def read_chunk(path: Path) -> list[Any]:
     if not stored:
         raise InputError(path, "it holds no scenes", AGAIN)
     return stored
+
+
+_kept_open = lru_cache(maxsize=KEPT_OPEN)(read_chunk)
 
 
 def scene_of(entry: Any, where: str) -> PosedScene | Skipped:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recon3d.data import chunks, dl3dv, posed
 from recon3d.data.frames import Choice, FrameList
-from recon3d.data.posed_scene import PosedScene, Skipped, scene_folders
+from recon3d.data.posed_scene import PosedScene, SceneAt, Skipped, scene_folders
 from recon3d.data.rules import Rules, why_not
 from recon3d.errors import InputError, check_exists
 
@@ -21,6 +21,8 @@ class Kind:
     about: str
     is_here: Callable[[Path], bool]
     scenes: Callable[[Path, Container[str] | None, Size], Iterator[PosedScene | Skipped]]
+    located: Callable[[Path], list[SceneAt]]
+    scene_at: Callable[[SceneAt, Size], PosedScene]
     how_to_get: str
 
 
@@ -34,6 +36,8 @@ KINDS: dict[str, Kind] = {
         "chunks of RealEstate10K, ACID or DL3DV",
         chunks.is_chunk_folder,
         lambda root, wanted, size: chunks.scenes(root, wanted),
+        chunks.located,
+        lambda at, size: chunks.scene_at(at),
         "RealEstate10K and ACID: the archives that https://github.com/dcharatan/pixelsplat links to; or the camera files "
         "of https://google.github.io/realestate10k/ and a downloader of videos. DL3DV: its folders, then recon3d data convert",
     ),
@@ -41,12 +45,16 @@ KINDS: dict[str, Kind] = {
         "scene folders of DL3DV",
         _has(dl3dv.is_scene),
         dl3dv.scenes,
+        dl3dv.located,
+        lambda at, size: dl3dv.scene_of(at.path, size),
         "DL3DV: register on the hub and accept its terms, see https://github.com/DL3DV-10K/Dataset",
     ),
     "posed": Kind(
         "folders of photos with cameras",
         _has(posed.is_scene),
         lambda root, wanted, size: posed.scenes(root, wanted),
+        posed.located,
+        lambda at, size: posed.scene_of(at.path),
         "Any photos with a COLMAP model, a transforms.json or a cameras.json; recon3d synth makes some",
     ),
 }
@@ -61,6 +69,15 @@ class DataSet:
     def scenes(self, wanted: Container[str] | None = None, size: Size = (0, 0)) -> Iterator[PosedScene | Skipped]:
         """All scenes, or those named in `wanted`. Of pictures at several sizes the smallest that covers `size` is taken."""
         return KINDS[self.kind].scenes(self.root, wanted, size)
+
+    def located(self) -> list[SceneAt]:
+        """Where its scenes lie, in a lasting order: scenes are then opened one by one, in any order. Frames are not counted,
+        since that would read every scene."""
+        return KINDS[self.kind].located(self.root)
+
+    def scene_at(self, at: SceneAt, size: Size = (0, 0)) -> PosedScene:
+        """One of `located`; `size` as for `scenes`. Raises InputError where it cannot be read."""
+        return KINDS[self.kind].scene_at(at, size)
 
 
 def opened(root: Path, split: str = "test") -> DataSet:

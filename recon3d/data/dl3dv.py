@@ -11,7 +11,7 @@ import torch
 
 from recon3d.core.cameras import Cameras
 from recon3d.core.known_camera import KnownCamera
-from recon3d.data.posed_scene import PosedScene, Skipped, scene_folders
+from recon3d.data.posed_scene import PosedScene, SceneAt, Skipped, scene_folders
 from recon3d.errors import InputError
 from recon3d.io.photos import Source, read_header
 from recon3d.io.transforms_json import read_transforms
@@ -41,6 +41,10 @@ def scenes(
                 yield scene_of(folder, size)
             except InputError as error:
                 yield Skipped(folder.name, f"{Path(error.where).name}: {error.what}")
+
+
+def located(root: Path) -> list[SceneAt]:
+    return [SceneAt(folder.name, folder) for folder in scene_folders(root, is_scene)]
 
 
 def scene_of(folder: Path, size: tuple[int, int] = (0, 0)) -> PosedScene:

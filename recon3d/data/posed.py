@@ -10,7 +10,7 @@ import torch
 
 from recon3d.core.cameras import Cameras
 from recon3d.data.dl3dv import number_of
-from recon3d.data.posed_scene import PosedScene, Skipped, scene_folders
+from recon3d.data.posed_scene import PosedScene, SceneAt, Skipped, scene_folders
 from recon3d.errors import InputError
 from recon3d.io.detect import cameras_kind, detect, model_folder
 from recon3d.io.load import known_photos
@@ -32,6 +32,10 @@ def scenes(root: Path, wanted: Container[str] | None = None) -> Iterator[PosedSc
                 yield scene_of(folder)
             except InputError as error:
                 yield Skipped(name, f"{Path(error.where).name}: {error.what}")
+
+
+def located(root: Path) -> list[SceneAt]:
+    return [SceneAt(folder.resolve().name, folder) for folder in scene_folders(root, is_scene)]
 
 
 def scene_of(folder: Path) -> PosedScene:

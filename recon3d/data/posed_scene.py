@@ -37,6 +37,14 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class SceneAt:
+    """Where a scene lies, told without opening it."""
+
+    name: str
+    path: Path  # its folder, or the chunk that holds it
+
+
+@dataclass(frozen=True)
 class PosedScene:
     """N posed pictures in the order that frame numbers count. Masks are not used."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from recon3d.models.da3.config import BASE, SMALL, Da3Config
 from recon3d.models.joint.config import SHIPPED, JointConfig
 from recon3d.models.small.config import SmallConfig
+from recon3d.models.vggt.config import VGGT_1B_GEOMETRY, VggtConfig
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,29 @@ class JointWeights:
 
 
 @dataclass(frozen=True)
+class Da3Weights:
+    """Of the losses (published_losses.Da3Losses); the paper's."""
+
+    camera: float = 1.0
+    depth: float = 1.0
+    rays: float = 1.0
+    points: float = 1.0
+
+
+@dataclass(frozen=True)
+class VggtWeights:
+    """Of the losses (published_losses.VggtLosses); the released ones."""
+
+    camera: float = 5.0
+    depth: float = 1.0
+    points: float = 1.0
+
+
+LossWeights = Weights | JointWeights | Da3Weights | VggtWeights
+NetworkConfig = SmallConfig | JointConfig | Da3Config | VggtConfig
+
+
+@dataclass(frozen=True)
 class Training:
     seed: int = 0
     steps: int = 10_000
@@ -52,14 +77,18 @@ class Training:
     clip: float = 1.0
     ema: float = 0.999
     bf16: bool = True
-    weights: Weights | JointWeights = field(default=Weights())
+    weights: LossWeights = field(default=Weights())
+    frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that stay as they are, as backbone.
     refined_steps: int = 0  # of refinement that the Gaussians of a head have behind them when they are judged
     save_minutes: float = 5.0  # between checkpoints
     validate_steps: int = 1500
     validation_scenes: int = 64
     aspects: tuple[float, ...] = (1.0, 1.33, 0.75, 1.5)  # width over height, one for each step
+    data: tuple[str, ...] = ()  # folders of data sets to learn from too: PATH=WEIGHT, or PATH of weight 1
+    procedural: float = 1.0  # weight of procedural scenes beside them
+    gap: tuple[int, int] = (0, 0)  # frames from the first to the last view, least and most; 0 0: by the kind of the data set
     phases: tuple[Phase, ...] = ()
-    network: SmallConfig | JointConfig = field(default=SmallConfig())
+    network: NetworkConfig = field(default=SmallConfig())
 
     def phase(self, share: float) -> Phase:
         return next((p for p in self.phases if share < p.until), self.phases[-1])
@@ -129,7 +158,28 @@ def tiny_joint() -> Training:
     )  # fmt: skip
 
 
+def da3_small() -> Training:
+    """Depth Anything 3 goes on from published weights (--from da3-small): a hundredth of the rate for nothing, all of it."""
+    return Training(
+        rate=2e-5, warm_up=0.05, validate_steps=500, validation_scenes=16, weights=Da3Weights(), network=SMALL,
+        phases=(Phase(0.6, 252, (2, 8), 4, (0.5, 1.0)), Phase(1.0, 504, (2, 8), 2, (1.0, 1.0))),
+    )  # fmt: skip
+
+
+def da3_base() -> Training:
+    return replace(da3_small(), network=BASE)
+
+
+def vggt_1b() -> Training:
+    """VGGT goes on as its repository fine-tunes it: encoder and blocks stay, the heads learn. For a GPU of 80 GB."""
+    return Training(
+        rate=5e-5, warm_up=0.05, last_rate=0.001, validate_steps=500, validation_scenes=16, weights=VggtWeights(),
+        network=VGGT_1B_GEOMETRY, frozen=("aggregator.",), phases=(Phase(1.0, 518, (2, 12), 4, (1.0, 1.0)),),
+    )  # fmt: skip
+
+
 RECIPES = {
     "small-cpu": small_on_a_cpu, "small-gpu": small_on_a_gpu, "tiny": tiny,
     "joint-cpu": joint_on_a_cpu, "joint-gpu": joint_on_a_gpu, "tiny-joint": tiny_joint,
+    "da3-small": da3_small, "da3-base": da3_base, "vggt-1b": vggt_1b,
 }  # fmt: skip

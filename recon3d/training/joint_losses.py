@@ -144,7 +144,10 @@ def depth_loss(found: HeadGaussians, given: Given, anchors: Annotated[Tensor, "B
 def given_of(batch: Batch, generators: Sequence[torch.Generator]) -> Given:
     """Every second view as an input. The mean input camera is the origin, the median depth of the inputs 1."""
     inputs, targets = batch.views(slice(0, None, 2)), batch.views(slice(1, None, 2))
-    found = [as_found(depth, chance) for depth, chance in zip(inputs.depth, generators, strict=True)]
+    found = [
+        measured(depth) if source == "stereo" else as_found(depth, chance)
+        for depth, source, chance in zip(inputs.depth, batch.depth_from, generators, strict=True)
+    ]
     depth, confidence = (torch.stack(x) for x in zip(*found, strict=True))
     unit = depth.flatten(1).median(1).values[:, None, None, None]
     cameras = torch.linalg.inv(inputs.camera_from_world)
@@ -183,6 +186,13 @@ def as_found(
         known, confidence = known & (torn > torn.quantile(HOLES * uniform())), STEREO
     wrong = depth * torch.exp(size * (smooth(CELLS) + FINE * fine))
     return filled(wrong, known), confidence * known.float()
+
+
+def measured(
+    depth: Annotated[Tensor, "V H W"],
+) -> tuple[Annotated[Tensor, "V H W"], Annotated[Tensor, "V H W"]]:
+    """Depth that stereo found, which is as wrong as stereo is."""
+    return filled(depth, depth > 0), STEREO * (depth > 0).float()
 
 
 def filled(depth: Annotated[Tensor, "V H W"], known: Annotated[Tensor, "V H W"]) -> Annotated[Tensor, "V H W"]:

@@ -25,6 +25,7 @@ from recon3d.training import scenes
 from recon3d.training.checkpoint import FILE, State, resume, save
 from recon3d.training.config import Training
 from recon3d.training.logs import PREVIEW, Log, logger
+from recon3d.training.posed_scenes import Taken
 from recon3d.training.tasks import task_of, total
 
 SPIKE = 10.0  # times the usual norm of gradients: such a step is left out
@@ -45,17 +46,20 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
     network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
     ahead = scenes.Ahead(world) if place.type == "cuda" else None
     log = logger(folder, tell) if rank == 0 else lambda row: None
+    passed_over: list[str] = []
     saved, began = time.monotonic(), time.monotonic() - state.seconds
     while (share := agreed(progress(config, state), place)) < 1:
         what, drawn = next_scenes(config, state.step, share, ahead, rank, world)
         generators = scenes.generators_of(config, what, len(drawn), rank, place)
         batch = scenes.batch_of(drawn, task.as_photos, generators)
+        passed_over += [reason for scene in drawn if isinstance(scene, Taken) for reason in scene.passed_over]
         found, norm = step(network, state, config, batch, generators, rate_at(config, share))
         state.step, state.scenes = state.step + 1, state.scenes + what.scenes
         state.seconds = time.monotonic() - began
         if state.step % LOG_EVERY == 0:
             log({"step": state.step, "share": round(share, 4), "seconds": round(state.seconds, 1),
-                 "scenes": state.scenes, "norm": round(norm, 3), **rounded(found)})  # fmt: skip
+                 "scenes": state.scenes, "norm": round(norm, 3), **rounded(found), **told(passed_over)})  # fmt: skip
+            passed_over.clear()
         last = progress(config, state) >= 1
         if state.step % config.validate_steps == 0 or last:
             log({"step": state.step, "scenes": state.scenes, **validated(state, config, folder, rank)})
@@ -74,8 +78,10 @@ def begun(config: Training, device: torch.device, start: dict[str, Tensor] | Non
     if start is not None:
         network.load_state_dict(start)
     network = network.to(device)
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    plain = [p for p in network.parameters() if p.dim() <= 1]
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.startswith((*task_of(config).unused, *config.frozen)))
+    decayed = [p for p in network.parameters() if p.requires_grad and p.dim() > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, config.rate, betas=(0.9, 0.95), fused=True)
     return State(network, {name: x.detach().clone() for name, x in network.state_dict().items()}, optimiser)
@@ -96,7 +102,7 @@ def rate_at(config: Training, share: float) -> float:
 
 def next_scenes(
     config: Training, step: int, share: float, ahead: scenes.Ahead | None, rank: int, world: int
-) -> tuple[scenes.Asked, list[Drawn]]:
+) -> tuple[scenes.Asked, list[Drawn | Taken]]:
     """What a step asks for, and this process's part of its scenes."""
     steps = range(step, step + (scenes.AHEAD if ahead is not None else 1))
     asked = [scenes.asked(config, s, share) for s in steps]
@@ -141,6 +147,11 @@ def averaged(state: State, config: Training) -> nn.Module:
     network = task_of(config).build(config.network).to(next(state.network.parameters()).device)
     network.load_state_dict(state.ema)
     return network.eval()
+
+
+def told(passed_over: list[str]) -> dict[str, Any]:
+    """Of scenes of data sets that were of no use since the last row: how many, and the last one."""
+    return {"passed_over": len(passed_over), "the_last": passed_over[-1]} if passed_over else {}
 
 
 def rounded(found: Any) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from recon3d.atomic import atomic_file
 from recon3d.errors import InputError
 from recon3d.models.checkpoints import checkpoint
+from recon3d.models.config import values_of
 from recon3d.models.loading import accounted, tensors_of
 from recon3d.models.meta import on_meta
 from recon3d.models.weights import table
@@ -20,6 +20,7 @@ from recon3d.progress import Progress
 from recon3d.training.config import Training
 from recon3d.training.logs import Log
 from recon3d.training.loop import process, train
+from recon3d.training.posed_scenes import sources
 from recon3d.training.tasks import task_of
 
 WEIGHTS, SIZES = "model.safetensors", "config.json"
@@ -35,7 +36,7 @@ def trained(config: Training, folder: Path, device: str, start: str | None, tell
     state = train(config, folder, place, begin, tell)
     if process()[0] == 0:
         write_weights(state.ema, folder / WEIGHTS)
-        (folder / SIZES).write_text(json.dumps(asdict(config.network), indent=1) + "\n")
+        (folder / SIZES).write_text(json.dumps(values_of(config.network), indent=1) + "\n")
 
 
 def check(config: Training) -> None:
@@ -45,6 +46,11 @@ def check(config: Training) -> None:
             raise InputError(f"--{name.replace('_', '-')}", f"{getattr(config, name)} is not above 0", "Give a number above it")
     if [p.until for p in config.phases] != sorted(p.until for p in config.phases) or config.phases[-1].until != 1:
         raise InputError("--phases", "their ends do not grow to 1", "Let each end after the one before, the last at 1")
+    if config.procedural < 0 or (config.procedural == 0 and not config.data):
+        raise InputError("--procedural", f"{config.procedural} leaves nothing to learn from", "Give a weight above 0, or --data")
+    if config.gap[0] > config.gap[1] or config.gap[0] < 0:
+        raise InputError("--gap", f"{config.gap[0]} to {config.gap[1]} is no range of frames", "Give the least, then the most")
+    sources(config.data)
     smallest = config.network.multiple * 2
     if min(p.size for p in config.phases) < smallest or min(p.views[0] for p in config.phases) < 2:
         what = f"a phase has pictures below {smallest} px or scenes of one view"
@@ -52,11 +58,13 @@ def check(config: Training) -> None:
 
 
 def beginning(start: str, config: Training) -> dict[str, Tensor]:
-    """The tensors of a file, or of the weights that are shipped. Raises InputError where they are of another network."""
-    task = task_of(config)
-    row = table()[task.shipped]
-    path = checkpoint(task.shipped, row, None if start == task.shipped else start, Progress()).path
-    assert path is not None
+    """The tensors of a file, or of published weights by their name. Raises InputError where they are of another network."""
+    task, rows = task_of(config), table()
+    key = start if start in rows else task.shipped
+    row = rows[key]
+    path = checkpoint(key, row, None if start == key else start, Progress()).path
+    if path is None:
+        raise InputError("--from", f"{start} weights are none to begin from", "Leave --from out")
     tensors = tensors_of(path)
     source = accounted(on_meta(lambda: task.build(config.network)), tensors, row.layout, str(path)).source
     return {name: tensors[stored].float() for name, stored in source.items()}

@@ -1,4 +1,4 @@
-"""The scenes of a step: drawn, photographed where they are used, and made like photos; nothing lies on a disk.
+"""The scenes of a step: procedural ones, photographed where they are used and made like photos, and those of data sets.
 
 What a step sees follows from the run's seed and the step's number alone, for any number of processes.
 """
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from recon3d.core.jit import use_threads
-from recon3d.data.augmentation import augmented
-from recon3d.data.batch import Batch, rendered
+from recon3d.data.augmentation import augmented, recolored
+from recon3d.data.batch import Batch, joined, rendered
 from recon3d.data.shots import Drawn, drawn, stacked
 from recon3d.errors import InputError
 from recon3d.training.config import Training
+from recon3d.training.posed_scenes import Taken, source_of, sources, taken
 
 AHEAD = 4  # steps whose scenes are drawn before they are needed
 VALIDATION = 1_000_000_007  # first number of the seeds that nothing is trained on
@@ -48,9 +49,18 @@ def asked(config: Training, step: int, share: float) -> Asked:
     return Asked(step, phase.scenes, views, size, config.difficulty(share))
 
 
-def drawn_for(config: Training, what: Asked, rank: int, world: int) -> list[Drawn]:
+def drawn_for(config: Training, what: Asked, rank: int, world: int) -> list[Drawn | Taken]:
     """This process's part of a step's scenes."""
-    return [drawn([config.seed, what.step, i], what.views, what.size, what.difficulty) for i in own(what, rank, world)]
+    return [scene_of(config, what, i) for i in own(what, rank, world)]
+
+
+def scene_of(config: Training, what: Asked, i: int) -> Drawn | Taken:
+    """Scene i of a step, procedural or of one of the data sets."""
+    key = (config.seed, what.step, i)
+    source = source_of(sources(config.data), config.procedural, key)
+    if source is None:
+        return drawn(key, what.views, what.size, what.difficulty)
+    return taken(source, key, what.views, what.size, what.difficulty, config.gap)
 
 
 def own(what: Asked, rank: int, world: int) -> range:
@@ -68,8 +78,36 @@ def generators_of(config: Training, what: Asked, scenes: int, rank: int, device:
     return [torch.Generator(device=device).manual_seed(int(seed)) for seed in seeds]
 
 
-def batch_of(scenes: list[Drawn], as_photos: bool, generators: list[torch.Generator]) -> Batch:
-    """The scenes photographed; `as_photos`: their exposures differ, and their pictures are as from a camera."""
+def batch_of(scenes: Sequence[Drawn | Taken], as_photos: bool, generators: Sequence[torch.Generator]) -> Batch:
+    """The scenes as tensors where the generators are, in their order. `as_photos`: exposures differ between views, and
+    procedural pictures are as from a camera; photos are that already."""
+    made = [(i, scene) for i, scene in enumerate(scenes) if isinstance(scene, Drawn)]
+    read = [(i, scene) for i, scene in enumerate(scenes) if isinstance(scene, Taken)]
+    parts = []
+    if made:
+        parts.append(photographed([scene for _, scene in made], as_photos, [generators[i] for i, _ in made]))
+    if read:
+        parts.append(photos([scene for _, scene in read], as_photos, [generators[i] for i, _ in read]))
+    if len(parts) == 1:
+        return parts[0]
+    order = [i for i, _ in (*made, *read)]
+    return joined(parts).scenes([order.index(i) for i in range(len(scenes))])
+
+
+def photos(scenes: Sequence[Taken], as_photos: bool, generators: Sequence[torch.Generator]) -> Batch:
+    """Scenes of data sets."""
+    device = generators[0].device
+    images, cameras, K, depth = (
+        torch.from_numpy(np.stack(arrays)).to(device)
+        for arrays in zip(*((s.images, s.camera_from_world, s.K, s.depth) for s in scenes), strict=True)
+    )
+    images = images.float() / 255
+    images = recolored(images, generators) if as_photos else images
+    return Batch(images, cameras, K, depth, tuple(scene.depth_from for scene in scenes))
+
+
+def photographed(scenes: list[Drawn], as_photos: bool, generators: list[torch.Generator]) -> Batch:
+    """Procedural scenes."""
     device = generators[0].device
     if not as_photos:
         return rendered(stacked([evenly_lit(scene) for scene in scenes]), device=device)
@@ -99,17 +137,17 @@ class Ahead:
         drawn(0, 2, (32, 32))  # compiled once, not by each of them
         processes = max(1, (os.cpu_count() or 1) // world - 1)
         self.pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=on_one_thread)
-        self.waiting: dict[int, tuple[Asked, list[Future[Drawn]]]] = {}
+        self.waiting: dict[int, tuple[Asked, list[Future[Drawn | Taken]]]] = {}
 
     def drawn_for(
         self, config: Training, asked_for: Sequence[Asked], rank: int, world: int
-    ) -> tuple[Asked, list[Drawn]]:
+    ) -> tuple[Asked, list[Drawn | Taken]]:
         """This process's part of the first step that is asked for; the others are begun. By wall time a step may be told
         otherwise than when it was begun: then what was begun counts, and is returned."""
         for what in asked_for:
             if what.step not in self.waiting:
-                tasks = [([config.seed, what.step, i], what.views, what.size, what.difficulty) for i in own(what, rank, world)]
-                self.waiting[what.step] = (what, [self.pool.submit(drawn, *task) for task in tasks])
+                begun = [self.pool.submit(scene_of, config, what, i) for i in own(what, rank, world)]
+                self.waiting[what.step] = (what, begun)
         what, futures = self.waiting.pop(asked_for[0].step)
         return what, [future.result() for future in futures]
 

@@ -37,7 +37,7 @@ class Losses:
 def losses(said: Small, batch: Batch, patch: int) -> Losses:
     valid = batch.depth > 0
     truth = normalised(truth_of(batch), valid)
-    places, seen = true_places(batch, patch)
+    places, seen, told = true_places(batch, patch)
     in_window = (places - said.coarse.detach()) / CELL + REACH + 0.5
     reached = seen & ((places - said.coarse).abs() <= CELL * REACH).all(-1)
     return Losses(
@@ -47,7 +47,7 @@ def losses(said: Small, batch: Batch, patch: int) -> Losses:
         mean_over(distance(said.coarse, places, batch.size), seen).mean(),
         mean_over(match_loss(said.around, in_window, 2 * REACH + 1), reached).mean(),
         mean_over(distance(said.places, places, batch.size), seen).mean(),
-        F.binary_cross_entropy_with_logits(said.visible, seen.float()),
+        visible_loss(said.visible, seen, told),
     )
 
 
@@ -93,6 +93,16 @@ def depth_loss(
     return total.mean()
 
 
+def visible_loss(
+    logits: Annotated[Tensor, "B V T"], seen: Annotated[Tensor, "B V T"], told: Annotated[Tensor, "B V T"]
+) -> Tensor:
+    """Cross-entropy, where it is known whether a place is seen."""
+    if bool(told.all()):
+        return F.binary_cross_entropy_with_logits(logits, seen.float())
+    each = F.binary_cross_entropy_with_logits(logits, seen.float(), reduction="none")
+    return mean_over(each, told).mean()
+
+
 def mean_over(values: Tensor, where: Tensor) -> Annotated[Tensor, "B"]:
     """Of each scene, over what counts; 0 where nothing does."""
     return torch.where(where, values, 0).flatten(1).sum(1) / where.flatten(1).sum(1).clamp_min(1)
@@ -102,9 +112,11 @@ def truth_of(batch: Batch) -> Truth:
     return Truth(batch.camera_from_world[..., :3, :], batch.points_in_camera(), batch.points_in_world(), batch.depth)
 
 
-def true_places(batch: Batch, patch: int) -> tuple[Annotated[Tensor, "B V T 2"], Annotated[Tensor, "B V T"]]:
+def true_places(
+    batch: Batch, patch: int
+) -> tuple[Annotated[Tensor, "B V T 2"], Annotated[Tensor, "B V T"], Annotated[Tensor, "B V T"]]:
     """Where (x, y in pixels) the middle of each patch lies in the view that its own is compared with, inside of the picture;
-    and whether it is seen there."""
+    whether it is seen there; and whether that is told: not by data sets where the depth is unknown, here or there."""
     views, (height, width) = batch.depth.shape[1], batch.size
     middle = slice(patch // 2, None, patch)
     points = batch.points_in_world()[:, :, middle, middle].flatten(2, 3)  # B V T 3
@@ -119,4 +131,6 @@ def true_places(batch: Batch, patch: int) -> tuple[Annotated[Tensor, "B V T 2"],
     pixels = pixels.nan_to_num().clamp(torch.zeros_like(most), most)
     x, y = (pixels[..., i].clamp(0, n - 1).long() for i, n in ((0, width), (1, height)))
     at = depth.flatten(2).gather(2, y * width + x)
-    return pixels, inside & known & ((at - there[..., 2]).abs() < AGREE * there[..., 2])
+    drawn = torch.tensor([source == "rays" for source in batch.depth_from], device=pixels.device)[:, None, None]
+    told = drawn | (known & (~inside | (at > 0)))
+    return pixels, inside & known & ((at - there[..., 2]).abs() < AGREE * there[..., 2]), told

@@ -12,12 +12,14 @@ from torch import Generator, Tensor, nn
 
 from recon3d.data.batch import Batch
 from recon3d.metrics.image import psnr
+from recon3d.models.da3.config import Da3Config
 from recon3d.models.joint.config import JointConfig
 from recon3d.models.joint.network import Joint
 from recon3d.models.small.config import SmallConfig
 from recon3d.models.small.network import SmallNetwork
-from recon3d.training import joint_losses, small_losses
-from recon3d.training.config import JointWeights, Training, Weights
+from recon3d.models.vggt.config import VggtConfig
+from recon3d.training import joint_losses, published_losses, small_losses
+from recon3d.training.config import LossWeights, Training
 from recon3d.training.logs import depth_rows, write_picture
 from recon3d.training.scenes import validation
 from recon3d.training.validation import measured
@@ -32,20 +34,21 @@ PICTURED = 6  # scenes of the preview
 class Task:
     """Of one kind of network."""
 
-    shipped: str  # its weights that come with the toolkit, in models.weights.table
+    shipped: str  # weights of it in models.weights.table: their layout is that of all others
     build: Callable[[Any], nn.Module]
     as_photos: bool  # exposures differ and a camera does to pictures what cameras do; not where pictures are the aim
     losses: Callable[[nn.Module, Batch, Training, Sequence[Generator]], Any]  # a dataclass of unweighted means over scenes
     figures: Callable[[nn.Module, Training], dict[str, float]]
     score: Callable[[dict[str, float]], float]  # of figures: what versions are compared by, the more the better
     preview: Callable[[nn.Module, Training, Path], None]
+    unused: tuple[str, ...] = ()  # beginnings of the names of parameters that training does not reach
 
 
 def task_of(config: Training) -> Task:
     return TASKS[type(config.network)]
 
 
-def total(found: Any, weights: Weights | JointWeights) -> Tensor:
+def total(found: Any, weights: LossWeights) -> Tensor:
     """The loss of a step."""
     return torch.stack([getattr(weights, name) * value for name, value in vars(found).items()]).sum()
 
@@ -106,7 +109,35 @@ def joint_preview(network: nn.Module, config: Training, path: Path) -> None:
     write_picture([torch.cat([*drawn, *truth], -1) for drawn, truth in pairs], path)
 
 
+def da3_loss(
+    network: nn.Module, batch: Batch, config: Training, generators: Sequence[Generator]
+) -> published_losses.Da3Losses:
+    return published_losses.da3_losses(network, batch, config.bf16)
+
+
+def vggt_loss(
+    network: nn.Module, batch: Batch, config: Training, generators: Sequence[Generator]
+) -> published_losses.VggtLosses:
+    return published_losses.vggt_losses(network, batch, config.bf16)
+
+
+def published_figures(network: nn.Module, config: Training) -> dict[str, float]:
+    return small_figures(published_losses.AsSmall(network), config)
+
+
+def published_preview(network: nn.Module, config: Training, path: Path) -> None:
+    small_preview(published_losses.AsSmall(network), config, path)
+
+
 TASKS = {
     SmallConfig: Task("recon3d-small", SmallNetwork, True, small_loss, small_figures, small_score, small_preview),
     JointConfig: Task("recon3d-joint", Joint, False, joint_loss, joint_figures, joint_score, joint_preview),
-}
+    Da3Config: Task(
+        "da3-small", published_losses.da3, True, da3_loss, published_figures, small_score, published_preview,
+        unused=("cam_enc.", "gs_head."),
+    ),
+    VggtConfig: Task(
+        "vggt-1b", published_losses.vggt, True, vggt_loss, published_figures, small_score, published_preview,
+        unused=("track_head.",),
+    ),
+}  # fmt: skip

@@ -9,8 +9,12 @@ from PIL import Image
 
 from recon3d.cli.main import outcome
 from recon3d.data.batch import rendered
+from recon3d.data.dataset import opened
+from recon3d.data.posed_depth import covered_depth, depth_files
+from recon3d.data.posed_scene import PosedScene, decoded
 from recon3d.data.shots import drawn
 from recon3d.io.cameras_json import read_cameras
+from recon3d.io.colmap_model import read_model
 from recon3d.io.transforms_json import read_transforms
 
 ARGUMENTS = ["--scenes", "2", "--views", "2", "--width", "64", "--height", "48", "--samples", "1", "--seed", "9"]
@@ -41,6 +45,41 @@ def test_chunks_hold_what_loaders_of_realestate10k_read(tmp_path):
     torch.testing.assert_close(scene["cameras"][:, 0] * 64, batch.K[0, :, 0, 0])
     torch.testing.assert_close(scene["cameras"][:, 1] * 48, batch.K[0, :, 1, 1])
     assert bytes(scene["images"][0].numpy().tobytes()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [("folders", "posed"), ("colmap", "posed"), ("nerfstudio", "posed"), ("dl3dv", "dl3dv"), ("chunks", "chunks")],
+)
+def test_our_readers_have_every_format_as_it_was_drawn(tmp_path, form, kind):
+    assert outcome(["synth", str(tmp_path / "made"), *ARGUMENTS, "--format", form]) == 0
+    found = opened(tmp_path / "made")
+    assert found.kind == kind
+    whole = [scene for scene in found.scenes() if isinstance(scene, PosedScene)]
+    assert [scene.name for scene in whole] == [at.name for at in found.located()] == ["000000", "000001"]
+    for scene in (whole[1], found.scene_at(found.located()[1])):
+        batch = rendered(drawn([9, 1], 2, (48, 64)))
+        torch.testing.assert_close(scene.cameras.camera_from_world.float(), batch.camera_from_world[0], atol=2e-6, rtol=0)
+        torch.testing.assert_close(scene.cameras.K.float(), batch.K[0], atol=1e-4, rtol=0)
+        assert np.array_equal(decoded(scene, 1).transpose(2, 0, 1), (255 * batch.images[0, 1]).round().byte().numpy())
+        files = depth_files(scene, (0, 1))
+        assert bool(files) == (form != "chunks")
+        if files:
+            assert torch.equal(covered_depth(scene, (0, 1), files, (48, 64)), batch.depth[0])
+
+
+def test_points_of_a_colmap_folder_lie_on_surfaces_that_their_views_show(tmp_path):
+    assert outcome(["synth", str(tmp_path / "made"), *ARGUMENTS, "--format", "colmap"]) == 0
+    model = read_model(tmp_path / "made" / "000001" / "sparse" / "0")
+    batch = rendered(drawn([9, 1], 2, (48, 64)))
+    assert len(model.points) > 50
+    views = torch.bincount(torch.from_numpy(np.asarray(model.track_point)), minlength=len(model.points))
+    assert int(views.min()) >= 2
+    for view, point, (x, y) in zip(model.track_view, model.track_point, model.track_xy, strict=True):
+        camera, K = batch.camera_from_world[0, view].double().numpy(), batch.K[0, view].double().numpy()
+        there = camera[:3, :3] @ model.points[point] + camera[:3, 3]
+        np.testing.assert_allclose((K @ there)[:2] / there[2], [x, y], atol=1e-3)
+        assert batch.depth[0, view, int(y), int(x)] == pytest.approx(there[2], rel=0.01)
 
 
 @pytest.mark.parametrize(("flag", "value"), [("--views", "0"), ("--width", "100000"), ("--format", "laserdisc")])

@@ -14,7 +14,7 @@ PATCH = 16
 
 def test_true_places_are_where_points_are_seen():
     batch = rendered(drawn(4, 3, (96, 128)))
-    places, seen = true_places(batch, PATCH)
+    places, seen, _ = true_places(batch, PATCH)
     points = batch.points_in_world()
     checked = 0
     for v, other in enumerate(compared_with(3)):
@@ -35,7 +35,7 @@ def test_true_places_are_where_points_are_seen():
 def test_a_perfect_answer_costs_nothing_but_its_confidence():
     batch = rendered(drawn(4, 2, (96, 128)))
     truth = normalised(truth_of(batch), batch.depth > 0)
-    places, seen = true_places(batch, PATCH)
+    places, seen, _ = true_places(batch, PATCH)
     said = Small(
         truth_encodings(truth, batch.K), truth.depth, torch.ones_like(truth.depth), torch.zeros(1, 2, 48, 48), places,
         torch.zeros(1, 2, 48, 81), places, torch.where(seen, 1e3, -1e3), torch.zeros(1, 2, 1, 6, 8),

@@ -62,6 +62,11 @@ class Da3Config:
         """Width of the tokens that heads see."""
         return (2 if self.cat_token else 1) * self.transformer.embed_dim
 
+    @property
+    def multiple(self) -> int:
+        """Of which sides of pictures are multiples, pixels."""
+        return self.transformer.patch_size
+
 
 @dataclass(frozen=True)
 class NestedConfig:

@@ -43,6 +43,7 @@ class Prediction:
     gaussians: PixelGaussians | None = None
     tokens: Tensor | None = None  # [B, S, h·w, D], of the last layer that the heads read
     features: Mapping[int, Tensor] = field(default_factory=dict)  # of the config's export_layers, [B, S, h, w, C]
+    reference: Tensor | None = None  # [B], int64: the reference view, where one was chosen; else the first
 
 
 class Da3(nn.Module):
@@ -93,8 +94,9 @@ class Da3(nn.Module):
         encodings = self.cam_dec(encoded.camera_tokens)
         cameras = cameras_from_encoding(encodings, size)
         found = Prediction(
-            depth, confidence, encodings, *cameras, *more, tokens=encoded.patches[-1], features=encoded.features
-        )
+            depth, confidence, encodings, *cameras, *more, tokens=encoded.patches[-1], features=encoded.features,
+            reference=encoded.reference,
+        )  # fmt: skip
         if not wanted.cameras_of_rays:
             return found
         of_rays = cameras_from_rays(more[0], more[1], size, wanted.seed)

@@ -81,6 +81,11 @@ class VggtConfig:
         """Tokens of a view before its patches: the camera's and the registers."""
         return 1 + self.aggregator.num_register_tokens
 
+    @property
+    def multiple(self) -> int:
+        """Of which sides of pictures are multiples, pixels."""
+        return self.transformer.patch_size
+
 
 DEPTH = DptConfig(256, DPT_CHANNELS, DPT_LAYERS, output_dim=2, activation="exp")
 POINTS = DptConfig(256, DPT_CHANNELS, DPT_LAYERS, output_dim=4, activation="inv_log")

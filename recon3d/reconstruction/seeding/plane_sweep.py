@@ -71,7 +71,7 @@ def swept(
     references = [i for i in range(len(views)) if near[i]]
     if len(references) > REFERENCES:
         references = [references[i] for i in np.linspace(0, len(references) - 1, REFERENCES).round().astype(int)]
-    depths = {i: depth_map(i, near[i], small, geometry, device) for i in references}
+    depths = {i: depth_map(i, near[i], small, inverse_depths(geometry, i), device) for i in references}
     return small, {i: depths[i] * (agreeing(i, depths, small) >= AGREEING) for i in references}
 
 
@@ -110,10 +110,9 @@ def neighbours(geometry: Geometry) -> list[list[int]]:
 
 
 def depth_map(
-    i: int, near: list[int], small: list[Small], geometry: Geometry, device: str
+    i: int, near: list[int], small: list[Small], inverse: Annotated[np.ndarray, "D"], device: str
 ) -> Annotated[np.ndarray, "H W"]:
-    """z-depth of every pixel of picture i, 0 where no neighbour supports it."""
-    inverse = inverse_depths(geometry, i)
+    """z-depth of every pixel of picture i, one of the inverse ones, 0 where no neighbour supports it."""
     sweep = sweep_on_a_cpu if device == "cpu" else partial(sweep_on_device, device=device)
     chosen, costs = sweep(small[i], [(small[j], *seen_from(small[i], small[j])) for j in near], inverse)
     plane = np.clip(np.round((chosen - inverse[0]) / (inverse[1] - inverse[0])), 0, PLANES - 1).astype(int)
