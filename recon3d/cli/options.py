@@ -45,10 +45,11 @@ def parse(
 def spelled_out(arguments: list[str]) -> list[str]:
     """Flags of SWITCHES that no word follows, with the word that they mean then."""
     found = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for i, argument in enumerate(arguments):
         found.append(argument)
-        if argument in SWITCHES and following not in SWITCHES[argument][1]:
-            found.append(SWITCHES[argument][0])
+        if argument in SWITCHES:
+            meant, words = SWITCHES[argument]
+            found += [] if arguments[i + 1 : i + 2] and arguments[i + 1] in words else [meant]
     return found
 
 

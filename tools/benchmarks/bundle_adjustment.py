@@ -73,10 +73,11 @@ class Case:
     photos: Views
 
 
-def procedural(number: int, folder: Path, max_size: int, views: int = 12, size: tuple[int, int] = (384, 512)) -> Case:
-    """A procedural scene with true cameras and dense depth, all pixels equally confident."""
+def procedural(number: int, folder: Path, max_size: int, views: int = 12, samples: int = 2) -> Case:
+    """A procedural scene with true cameras and dense depth, all pixels equally confident; `samples`² rays a pixel."""
+    size = (384, 512)
     scene = drawn([77, number], views, size)
-    batch = rendered(scene, 2)
+    batch = rendered(scene, samples)
     write_folders(iter([(f"procedural {number}", batch)]), folder)
     loaded = load_views(detect((folder / f"procedural {number}" / "images",)), max_size=max_size).views
     true = cameras_of(batch)
