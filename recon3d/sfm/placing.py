@@ -56,6 +56,11 @@ class Placed:
         return self.model.camera_from_world[-1]
 
     @property
+    def center(self) -> Annotated[np.ndarray, "3"]:
+        """Of the camera, in the world."""
+        return -self.camera_from_world[:3, :3].T @ self.camera_from_world[:3, 3]
+
+    @property
     def error(self) -> float:
         """Root mean square distance of the photo's sightings to their points' projections, pixels of the feature picture."""
         off = np.minimum(distances(self.model)[-len(self.model.points) :], MAX_REPROJECTION)

@@ -101,6 +101,15 @@ def test_a_plane_seen_from_the_front_does_not_tell_its_focal_length_and_exif_doe
     assert found.lens_source == "EXIF" and 0.02 < found.focal_deviation < 0.1
 
 
+def test_a_scenes_lens_that_a_plane_cannot_bear_out_is_a_guess_and_refused():
+    geometry = from_the_front(captured(Capture(focals=(1.2,) * 6, points=400, depth=0.0, arc=40)))
+    wrong, right = (Lens("SIMPLE_RADIAL", (f * 1280, 640, 480, 0.0), 960, 1280) for f in (0.8, 1.2))
+    assert locate(geometry, originals=[wrong]).refused is not None
+    found = locate(geometry, originals=[right], prior=1.25 * 1280)
+    assert found.refused is None and found.lens == right
+    assert errors(found, geometry)[1] < 4 * found.center_deviation < 0.2
+
+
 def from_the_front(geometry: Geometry) -> Geometry:
     """The photo moved to where it looks at the plane of the points at right angles."""
     cameras, tracks = geometry.cameras, geometry.tracks
@@ -123,7 +132,8 @@ def test_the_scenes_lens_is_taken_where_it_fits_and_not_where_another_fits_bette
     other = locate(geometry, originals=[wrong])
     assert same.lens_source == "the scene's" and same.lens == right and same.focal_deviation == 0
     assert other.lens_source == "estimated" and other.refused is None
-    assert same.center_deviation < other.center_deviation
+    sure = locate(geometry, originals=[right], prior=0.9 * 1280)  # without EXIF, that it is the scene's lens is a guess
+    assert sure.lens == right and sure.center_deviation < same.center_deviation
     for found in (same, other):
         assert errors(found, geometry)[0] < 0.3
 

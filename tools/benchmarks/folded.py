@@ -68,8 +68,8 @@ def of_few(geometry: Geometry, names: Sequence[str], compared: np.ndarray) -> in
     """Of how many parts of a model, 3 to 12 of its photos drawn at random, something is said."""
     chance, said = np.random.default_rng(0), 0
     for _ in range(PARTS):
-        rows = np.sort(chance.permutation(len(names))[: chance.integers(3, 13)])
-        said += folded(geometry[rows.tolist()], [names[i] for i in rows.tolist()], compared[np.ix_(rows, rows)]) is not None
+        rows: list[int] = sorted(chance.permutation(len(names))[: chance.integers(3, 13)].tolist())
+        said += folded(geometry[rows], [names[i] for i in rows], compared[np.ix_(rows, rows)]) is not None
     return said
 
 
