@@ -5,7 +5,8 @@
 
 Everything counts into the minutes: the figures before and after, on 200 procedural scenes that nothing is trained on, and the
 training between them with new scenes, a lower rate and a short warm-up (the optimiser's state is not shipped). Better weights
-are written to recon3d/checkpoints, with a row of figures in NAME.json; the page NAME.md shows these rows. Where a network has
+are written to recon3d/checkpoints, with a row of figures in NAME.json; the page NAME.md shows these rows, and their curve over
+scenes seen (tools.training_curve). Where a network has
 none yet it begins from nothing. Needs PyTorch, numba and, on a GPU, numba's CUDA target and, for the joint network, gsplat;
 no network.
 """
@@ -28,6 +29,7 @@ from recon3d.training.config import RECIPES, Training
 from recon3d.training.loop import begun, train
 from recon3d.training.run import beginning, write_weights
 from recon3d.training.tasks import task_of
+from tools.training_curve import IMAGES, PANELS, plot
 
 FOLDER = Path(__file__).parents[1] / "recon3d" / "checkpoints"
 BEGIN, END = "<!-- versions -->\n", "<!-- end of versions -->"
@@ -58,10 +60,12 @@ class Published:
         return json.loads(self.rows_file.read_text()) if self.rows_file.exists() else []
 
     def write(self, tensors: dict[str, Tensor], rows: list[dict]) -> None:
-        """The weights, their rows, and the page's table."""
+        """The weights, their rows, and the page's table and curve."""
         write_weights(tensors, FOLDER / table()[self.name].file)
         self.rows_file.write_text(json.dumps(rows, indent=1) + "\n")
         page = FOLDER / f"{self.name}.md"
+        if self.name in PANELS:
+            plot(self.name, rows, IMAGES / f"{self.name}.png")
         if page.exists():
             before, rest = page.read_text().split(BEGIN)
             page.write_text(before + BEGIN + self.page_table(rows) + END + rest.split(END)[1])
