@@ -1,17 +1,24 @@
 """When the exposures of photos are fitted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import recon3d
 from recon3d.io.detect import detect
 from recon3d.io.exif import Exif
-from recon3d.io.load import load_views
+from recon3d.io.load import Loaded, load_views
 from recon3d.io.photos import read_header
 from recon3d.pipeline import api
 from recon3d.pipeline.exposure import why_fitted
+from recon3d.pipeline.reconstruct import refined
+from recon3d.pipeline.request import Request, plan
+from recon3d.pipeline.sources import Asked
+from recon3d.progress import Progress
 from tests.io.input_files import picture, save_with_exif
+from tests.reconstruction.scenes import splat_photos
 from tests.shared_folder import shared
 
 PHONE, OTHER = ("Maker", "One", "", 4.0), ("Maker", "Two", "", 4.0)
@@ -65,3 +72,26 @@ def test_python_may_say_true_or_false(given, meant, monkeypatch, tmp_path):
     with pytest.raises(ZeroDivisionError):
         recon3d.reconstruct(Path(tmp_path), exposure=given)
     assert asked == [meant]
+
+
+def test_photos_two_stops_apart_are_refined_as_with_on_and_the_report_says_why():
+    """Six photos of known splats, by turns a stop darker and a stop brighter, as their EXIF says."""
+    views, geometry, truth = splat_photos(held_out=[2])
+    gains = [2 ** (0.5 if i % 2 else -0.5) for i in range(len(views))]
+    images = [(gain * image).clamp(0, 255).to(torch.uint8) for gain, image in zip(gains, views.images, strict=True)]
+    views = replace(views, images=tuple(images))
+    said = tuple(Exif(exposure_value=9.0 if i % 2 else 11.0) for i in range(len(views)))
+    notes = []
+    progress = Progress(lambda event: notes.append(event.text) if event.kind == "note" else None)
+
+    def made(exposure):
+        request = Request(refine="30", max_gaussians=400, exposure=exposure)
+        loaded = Loaded(views, (), False, None, (), False, said)
+        asked = Asked(request, plan(request), loaded, "photos", None, progress)
+        gaussians, _, report = refined(asked, "cpu", views, geometry, truth)
+        return report.exposures, gaussians
+
+    (why, auto), (asked, on), (unasked, off) = made("auto"), made("on"), made("off")
+    assert (why, asked, unasked) == ("2.0 stops apart", "asked for", None)
+    assert torch.equal(auto.sh, on.sh) and not torch.equal(auto.sh, off.sh)
+    assert len(notes) == 1 and "2.0 stops apart" in notes[0]

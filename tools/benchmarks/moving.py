@@ -3,7 +3,7 @@
     python -m tools.benchmarks.moving ../shared/data --out out/moving
 
 A scene is a folder with `images/`. Cameras come from all photos as they are, so that only seeds and refinement are measured.
-Into every second photo that is not held out an ellipse of another scene's photo is painted, at another place each; held-out
+Into every second photo that is not held out an ellipse of another scene's photo is painted, each time in another place; held-
 photos stay clean. The table has PSNR of these, and PSNR of the painted pixels against the photo without the paint: what stands
 there is a floater. Beside the dirty photos, with and without: training on the clean photos, and on dirty ones with the true
 masks, which is the most that leaving out can reach. `static` is the clean photos with distractors looked for: nothing may be
@@ -32,7 +32,6 @@ from recon3d.core.views import Views
 from recon3d.metrics.image import psnr
 from recon3d.pipeline.holdout import measure
 from recon3d.progress import Progress
-from recon3d.reconstruction.pruning import unmasked
 from recon3d.reconstruction.refinement.refine import Refined, Refinement, refine, warm_up
 from recon3d.reconstruction.seeding.seed import seed
 from recon3d.rendering.render import render
@@ -40,8 +39,8 @@ from tools.benchmarks.refinement import cameras_of, held_out_scene
 
 SCENES = ("fountain-P11", "herz-jesu-P8", "flower", "banana", "beach-drone")
 COLUMNS = (
-    "| scene | seed | painted | held out: clean | true masks | with | without | painted pixels: clean | true masks | with | without "
-    "| found | wrongly |\n|" + "---|" * 13
+    "| scene | seed | painted | held out: clean | true masks | with | without | painted pixels: clean | true masks "
+    "| with | without | found | wrongly |\n|" + "---|" * 13
 )
 STATIC_COLUMNS = "| scene | seed | held out: without | with | photos with something left out at the end |\n|" + "---|" * 5
 
@@ -56,9 +55,8 @@ class Painted:
     @property
     def masked(self) -> Views:
         """The same with the true masks."""
-        sizes = [image.shape[1:] for image in self.views.images]
-        masks = [~self.where[i] if i in self.where else torch.ones(size, dtype=torch.bool) for i, size in enumerate(sizes)]
-        return replace(self.views, masks=tuple(masks))
+        masks = [torch.ones(image.shape[1:], dtype=torch.bool) for image in self.views.images]
+        return replace(self.views, masks=tuple(~self.where[i] if i in self.where else m for i, m in enumerate(masks)))
 
 
 def painted(views: Views, share: float, texture: Annotated[np.ndarray, "H W 3"], number: int) -> Painted:
@@ -81,10 +79,9 @@ def painted(views: Views, share: float, texture: Annotated[np.ndarray, "H W 3"],
     return Painted(replace(views, images=tuple(images)), where)
 
 
-def refined(views: Views, known: Geometry, options: Refinement) -> tuple[Refined, Gaussians]:
+def seeds_of(views: Views, known: Geometry) -> Gaussians:
     seen = ~views.held_out
-    found = refine(views, known, seed(views[seen], known[seen]), options)
-    return found, unmasked(views, found.geometry, found.gaussians)
+    return seed(views[seen], known[seen])
 
 
 def held_out(gaussians: Gaussians, known: Geometry, clean: Views) -> float:
@@ -116,12 +113,13 @@ def moving_row(
     """Training on one scene's painted photos, four ways."""
     dirty = painted(clean, share, texture, options.seed)
     plain = replace(options, robust=False)
-    robust, of_robust = refined(dirty.views, known, options)
+    seeds = seeds_of(dirty.views, known)
+    robust = refine(dirty.views, known, seeds, options)
     ways = {
         "clean": trained,
-        "true_masks": refined(dirty.masked, known, plain)[1],
-        "with": of_robust,
-        "without": refined(dirty.views, known, plain)[1],
+        "true_masks": refine(dirty.masked, known, seeds_of(dirty.masked, known), plain).gaussians,
+        "with": robust.gaussians,
+        "without": refine(dirty.views, known, seeds, plain).gaussians,
     }
     view = next(iter(dirty.where))
     shown = [dirty.views.rgb(view), *(picture(ways[way], known, view) for way in ("without", "with", "clean"))]
@@ -177,14 +175,15 @@ def main() -> None:
     for k, (name, (clean, known)) in enumerate(flat.items()):
         other = list(flat.values())[(k + 1) % len(flat)][0].images[0].permute(1, 2, 0).numpy()
         texture = other[:, other.shape[1] // 4 : other.shape[1] * 3 // 5]
+        seeds = seeds_of(clean, known)
         for number in options.seeds:
             asked = Refinement(steps=options.steps, seed=number)
-            _, trained = refined(clean, known, replace(asked, robust=False))
+            trained = refine(clean, known, seeds, replace(asked, robust=False)).gaussians
             for share in options.shares:
                 rows.append(moving_row(name, clean, known, share, texture, asked, options.out, trained))
                 print(moving_line(rows[-1]), flush=True)
-            looked, gaussians = refined(clean, known, asked)
-            values = f"{held_out(trained, known, clean):.2f} | {held_out(gaussians, known, clean):.2f}"
+            looked = refine(clean, known, seeds, asked)
+            values = f"{held_out(trained, known, clean):.2f} | {held_out(looked.gaussians, known, clean):.2f}"
             static.append(f"| {name} | {number} | {values} | {len(looked.distractors)} |")
             if not options.shares:
                 print(static[-1], flush=True)
