@@ -66,8 +66,8 @@ def write_obj(path: Path, mesh: Mesh) -> None:
 def write_glb(path: Path, mesh: Mesh) -> None:
     origin = local_origin(mesh.vertices) if mesh.vertices.dtype == np.float64 else np.zeros(3)
     turned = ((mesh.vertices - origin) @ HALF_TURN.T).astype("<f4")
-    opaque = np.full((len(turned), 1), 65535, "<u2")  # three uint16 would not start at multiples of four bytes
-    attributes = {"POSITION": turned, "COLOR_0": np.concatenate([gltf.light(mesh.colors / 255), opaque], 1)}
+    light = gltf.light(mesh.colors / 255) / np.float32(65535)  # as floats: trimesh takes uint16 for uint8
+    attributes = {"POSITION": turned, "COLOR_0": light.astype("<f4")}
     extras = {"recon3d": {"axes": "RUB"}}
     gltf.write_triangles(path, attributes, mesh.faces.astype("<u4"), extras, HALF_TURN @ origin)
 

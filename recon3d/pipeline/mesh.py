@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LEAST, MOST = 16, 1024  # of --mesh-resolution
 MOST_COARSE = 128  # of it with --collision, whose lattice is not in blocks
 RESOLUTION = 256
+FINE_ENOUGH = 128  # for a collision mesh of a few thousand triangles
 MOST_VIEWS = 200  # more see nothing new, and each takes some megabytes
 SMALLEST, LARGEST = 512, 2000  # pixels of the longest side of what is drawn to be fused: two a voxel, within these
 NEEDED = ("skimage", "trimesh")
@@ -45,6 +46,13 @@ class Meshing:
     """
     cameras: Path | None = None
     """Cameras that look at a splat file, for a mesh of it: cameras.json, transforms.json or a COLMAP model."""
+
+    @property
+    def fused(self) -> int:
+        """Voxels along the longest side of the volume: of a collision mesh it is the finer one that the skin is laid about."""
+        if self.collision:
+            return max(FINE_ENOUGH, 2 * (self.mesh_resolution or 0))
+        return self.mesh_resolution or RESOLUTION
 
     def asked(self, out: Path) -> bool:
         return self.mesh or self.collision or out.suffix.lower() == ".obj"
@@ -78,7 +86,7 @@ def export_mesh(
     meshing.check(out)
     refuse_existing(out, overwrite)
     scene = opened(path, edits, coding, progress, meshing.cameras)
-    resolution = RESOLUTION if meshing.mesh_resolution is None or meshing.collision else meshing.mesh_resolution
+    resolution = meshing.fused
     cameras = cameras_of(path, scene, resolution)
     with progress.stage("depth"):
         views = seen(scene, cameras, progress)

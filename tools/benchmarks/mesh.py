@@ -1,10 +1,12 @@
 """How near a mesh is to the truth: procedural scenes, whose surfaces are known, by the whole path from pictures to the mesh.
 
-    python -m tools.benchmarks.mesh --out out/mesh --what points lift --seeds 7 8 --scenes 4
+    python -m tools.benchmarks.mesh --out out/mesh --what points lift
 
 `points`: pictures and their true cameras, as `recon3d run --cameras` makes splats of them (sparse points, stereo, a backdrop,
-refinement). `lift`: the true depth with 2 % noise that is smooth over a picture, as a network's is, lifted and refined. Both
-are exported by what `recon3d export` calls, at its own resolution. The scene's size is the longest side of the box that holds
+refinement). `lift`: the true depth lifted and refined; `noisy-lift`: the same with 2 % noise that is smooth over a picture, as
+a network's is. All are exported by what `recon3d export` calls, at its own resolution.
+
+The scene's size is the longest side of the box that holds
 what is seen from the 2nd to the 98th percentile of each axis. Accuracy: the share of the mesh's vertices within 1 % of that
 size of a point that a view truly sees. Coverage: the share of all points that views truly see, evenly over pixels, that have a
 vertex within 1 % of it; nothing is left out of it for being far, plain or seen by one view. Prints a table in markdown; the
@@ -45,24 +47,28 @@ from tools.benchmarks.more_views import views_of
 NEAR = 0.01  # of the scene's size
 SAMPLE = 20_000  # vertices, and seen points, that are looked at
 NOISE = 0.02  # of lifted depth
-REFINED = {"points": (600, 60_000), "lift": (300, 60_000)}  # steps, Gaussians
+POINTS, LIFTED = (600, 60_000), (300, 60_000)  # steps of refinement, Gaussians
 
 
 def splats_of_points(batch: Batch, scene: Path, folder: Path, seed: int) -> None:
     """A run with the scene's cameras, given."""
-    steps, most = REFINED["points"]
+    steps, most = POINTS
     request = Request(
         cameras=scene / "cameras.json", refine=str(steps), max_size=max(batch.size), max_gaussians=most, seed=seed,
         quality="preview",
     )  # fmt: skip
-    run((scene / "images",), request, Output(folder), Progress())
+    run((scene / "images",), request, Output(folder, False, False), Progress())
 
 
-def splats_of_depth(batch: Batch, scene: Path, folder: Path, seed: int) -> None:
-    """Lifted from noisy depth and refined; the folder gets what an export looks for."""
-    steps, most = REFINED["lift"]
+def splats_of_noisy_depth(batch: Batch, scene: Path, folder: Path, seed: int) -> None:
+    splats_of_depth(batch, scene, folder, seed, NOISE)
+
+
+def splats_of_depth(batch: Batch, scene: Path, folder: Path, seed: int, noise_of_depth: float = 0.0) -> None:
+    """Lifted from depth and refined; the folder gets what an export looks for."""
+    steps, most = LIFTED
     cameras, none = cameras_of(batch), torch.zeros(0, 3)
-    depth = batch.depth[0] * noise(batch.depth[0], seed, NOISE)
+    depth = batch.depth[0] * noise(batch.depth[0], seed, noise_of_depth)
     geometry = Geometry(
         cameras, none.double(), none.to(torch.uint8), none[:, 0].double(), depth=tuple(depth),
         confidence=tuple((depth > 0).float()), source="procedural",
@@ -75,7 +81,7 @@ def splats_of_depth(batch: Batch, scene: Path, folder: Path, seed: int) -> None:
     write_cameras(folder / "cameras.json", list(views.names), cameras, source="procedural")
 
 
-SPLATS = {"points": splats_of_points, "lift": splats_of_depth}
+SPLATS = {"points": splats_of_points, "lift": splats_of_depth, "noisy-lift": splats_of_noisy_depth}
 
 
 def seen_points(batch: Batch) -> Annotated[np.ndarray, "P 3"]:
@@ -132,7 +138,7 @@ def table(rows: Sequence[dict]) -> str:
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--out", type=Path, required=True)
-    ask.add_argument("--what", nargs="*", choices=SPLATS, default=list(SPLATS))
+    ask.add_argument("--what", nargs="*", choices=SPLATS, default=["points", "lift"])
     ask.add_argument("--seeds", nargs="*", type=int, default=[7, 8])
     ask.add_argument("--scenes", type=int, default=4, help="of each seed")
     ask.add_argument("--views", type=int, default=20)

@@ -13,7 +13,7 @@ from recon3d.reconstruction.meshing.seen import SeenView
 from recon3d.reconstruction.meshing.volume import Box, fused, triangles
 
 REACH = 4.0  # voxels from a surface within which distances are kept
-THICKEST = 0.03  # of the box's longest side: a pixel whose light is taken over a longer way shows no surface
+THICKEST = 0.02  # of the box's longest side: a pixel whose light is taken over a longer way shows no surface
 FEWEST = 2  # views that have a surface near a place before it is believed: what one alone sees may stand at any depth
 ISLAND = 0.001  # of all the area: a piece of less is left out
 VEILED = 1.5  # reaches: so far behind a view's surface a vertex may lie to take colour from it

@@ -9,6 +9,7 @@ import numpy as np
 from recon3d.core.jit import kernel, run
 
 NEAR = 1e-6  # world units: triangles that reach before it are left out
+EDGE = 1e-9  # of a triangle, by which it is larger: no pixel on an edge falls between its two triangles
 
 
 @kernel
@@ -33,7 +34,7 @@ def draw(begin, end, points, faces, lens, depth, which):
                 u = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
                 v = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
                 w = 1 - u - v
-                if u < 0 or v < 0 or w < 0:
+                if u < -EDGE or v < -EDGE or w < -EDGE:
                     continue
                 z = 1 / (u / points[a, 2] + v / points[b, 2] + w / points[c, 2])  # 1 / z is linear in a picture
                 if depth[row, column] == 0 or z < depth[row, column]:
