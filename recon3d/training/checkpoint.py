@@ -42,8 +42,9 @@ def save(folder: Path, state: State, config: Training) -> None:
 def resume(folder: Path, state: State, config: Training) -> None:
     """Fill `state` from the file. Raises InputError where it was written by another config."""
     content: dict[str, Any] = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-    if content["config"] != asdict(config):
-        differ = [k for k, v in asdict(config).items() if content["config"].get(k) != v]
+    told = asdict(Training()) | content["config"]  # a setting that came later had then what is its default now
+    if told != asdict(config):
+        differ = [k for k, v in asdict(config).items() if told.get(k) != v]
         what = f"it was trained with other settings: {', '.join(differ)}"
         raise InputError(folder / FILE, what, "Use the same flags, or another folder")
     state.network.load_state_dict(content["network"])

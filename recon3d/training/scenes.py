@@ -153,4 +153,5 @@ class Ahead:
 
 
 def on_one_thread() -> None:
+    torch.set_num_threads(1)
     use_threads(1).__enter__()

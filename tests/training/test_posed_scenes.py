@@ -18,13 +18,14 @@ from recon3d.models.joint.network import Joint
 from recon3d.models.small.network import SmallNetwork
 from recon3d.reconstruction.seeding.posed_stereo import stereo_depth
 from recon3d.training import joint_losses, posed_scenes, scenes
-from recon3d.training.config import Phase, tiny, tiny_joint
-from recon3d.training.loop import train
+from recon3d.training.config import JointWeights, Phase, tiny, tiny_joint
+from recon3d.training.loop import begun, step, train
 from recon3d.training.posed_scenes import Taken, source_of, sources, told
 from recon3d.training.run import check
 from recon3d.training.small_losses import losses
 
 SIZE = (64, 80)
+SEED = 3  # of a training whose first step has a scene of each kind
 
 
 @pytest.fixture(scope="module")
@@ -50,27 +51,23 @@ def forgotten() -> None:
     posed_scenes._kept_open.cache_clear()
 
 
-def test_two_processes_share_the_scenes_that_one_sees(root):
-    known = config(root, procedural=3.0)
-    kinds = set()
-    for step in range(2):
-        what = scenes.asked(known, step, 0.0)
-        whole = scenes.drawn_for(known, what, 0, 1)
-        forgotten()
-        parts = [*scenes.drawn_for(known, what, 1, 2), *scenes.drawn_for(known, what, 0, 2)]
-        for one, two in zip(whole, parts[2:] + parts[:2], strict=True):
-            assert type(one) is type(two)
-            if isinstance(one, Taken) and isinstance(two, Taken):
-                for name in ("images", "K", "depth", "camera_from_world"):
-                    assert np.array_equal(getattr(one, name), getattr(two, name))
-            kinds.add(getattr(one, "depth_from", "rays"))
-        chance = scenes.generators_of(known, what, len(whole), 0, torch.device("cpu"))
-        batch = scenes.batch_of(whole, False, chance)
-        assert list(batch.depth_from) == [getattr(one, "depth_from", "rays") for one in whole]
-        for i, one in enumerate(whole):
-            if isinstance(one, Taken):
-                assert torch.equal((255 * batch.images[i]).round().byte(), torch.from_numpy(one.images))
-    assert kinds == {"rays", "files", "stereo"}
+def test_three_processes_share_the_scenes_that_one_sees(root):
+    """A step with a scene of each kind."""
+    known = config(root, seed=SEED, phases=(Phase(1.0, 80, (2, 2), 3, (1.0, 1.0)),))
+    what = scenes.asked(known, 0, 0.0)
+    whole = scenes.drawn_for(known, what, 0, 1)
+    forgotten()
+    parts = [scene for rank in (2, 0, 1) for scene in scenes.drawn_for(known, what, rank, 3)]
+    kinds = [getattr(scene, "depth_from", "rays") for scene in whole]
+    assert sorted(kinds) == ["files", "rays", "stereo"]
+    batch = scenes.batch_of(whole, False, scenes.generators_of(known, what, 3, 0, torch.device("cpu")))
+    assert list(batch.depth_from) == kinds
+    for i, (one, two) in enumerate(zip(whole, parts[1:] + parts[:1], strict=True)):
+        assert type(one) is type(two)
+        if isinstance(one, Taken) and isinstance(two, Taken):
+            for name in ("images", "K", "depth", "camera_from_world"):
+                assert np.array_equal(getattr(one, name), getattr(two, name))
+            assert torch.equal((255 * batch.images[i]).round().byte(), torch.from_numpy(one.images))
 
 
 def test_depth_beside_photos_is_the_scenes_in_other_units(root):
@@ -154,17 +151,34 @@ def test_what_gives_nothing_to_learn_from_is_said(root, tmp_path):
             check(config(root, **wrong))
 
 
+def test_a_step_learns_from_a_mixture(root):
+    """Of recon3d-small and of the joint network."""
+    small = config(root, seed=SEED, phases=(Phase(1.0, 80, (2, 2), 3, (1.0, 1.0)),))
+    one = (f"{root / 'chunks' / 'test'}",)
+    joint = config(root, data=one, procedural=0.0, gap=(4, 6), weights=JointWeights(), network=tiny_joint().network)
+    joint = replace(joint, phases=(Phase(1.0, 64, (5, 5), 1, (1.0, 1.0)),))
+    for known in (small, joint):
+        state = begun(known, torch.device("cpu"), None)
+        before = {name: x.clone() for name, x in state.network.state_dict().items()}
+        what = scenes.asked(known, 0, 0.0)
+        found = scenes.drawn_for(known, what, 0, 1)
+        chance = scenes.generators_of(known, what, len(found), 0, torch.device("cpu"))
+        _, norm = step(state.network, state, known, scenes.batch_of(found, known is small, chance), chance, 1e-3)
+        after = state.network.state_dict()
+        assert 0 < norm < float("inf") and all(bool(x.isfinite().all()) for x in after.values())
+        assert any(not torch.equal(before[name], x) for name, x in after.items())
+
+
+@pytest.mark.slow
 def test_a_training_on_a_mixture_goes_through_and_tells_what_it_passed_over(root, tmp_path):
-    small = config(root, steps=2, phases=(Phase(1.0, 80, (2, 2), 2, (1.0, 1.0)),))
-    train(small, tmp_path / "small", "cpu", tell=lambda row: None)
-    joint = replace(
-        tiny_joint(), steps=2, validation_scenes=1, data=(f"{root / 'chunks' / 'test'}",), procedural=0.0, gap=(4, 6),
-        phases=(Phase(1.0, 64, (5, 5), 1, (1.0, 1.0)),),
-    )  # fmt: skip
-    state = train(joint, tmp_path / "joint", "cpu", tell=lambda row: None)
-    assert all(bool(x.isfinite().all()) for x in state.network.parameters())
-    rows = [json.loads(line) for line in (tmp_path / "small" / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["step"] == 2 and rows[-1]["abs_rel_2"] > 0
+    write_folders(made(2, 4, SIZE, 5, 1), tmp_path / "some")
+    for photo in (tmp_path / "some" / "000000" / "images").iterdir():
+        photo.write_bytes(photo.read_bytes()[:400])
+    known = config(root, steps=20, data=(f"{tmp_path / 'some'}",), procedural=0.0, gap=(1, 2))
+    train(known, tmp_path / "out", "cpu", tell=lambda row: None)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[0]["passed_over"] > 10 and rows[0]["the_last"].startswith("000000: ")
+    assert rows[-1]["step"] == 20 and rows[-1]["abs_rel_2"] > 0
 
 
 def blind(batch: Batch, views: list[int], source) -> Batch:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 from safetensors.torch import save_file
 
 from recon3d.data.batch import Batch, rendered
@@ -21,7 +22,7 @@ from recon3d.models.vggt.network import Vggt
 from recon3d.models.weights import table
 from recon3d.progress import Progress
 from recon3d.training.config import Phase, Training, da3_small, vggt_1b
-from recon3d.training.loop import begun, step
+from recon3d.training.loop import begun, step, train
 from recon3d.training.losses import Truth, normalised, truth_encodings
 from recon3d.training.published_losses import da3_losses, vggt_losses
 from recon3d.training.run import WEIGHTS, beginning, trained
@@ -106,6 +107,27 @@ def test_the_loss_of_one_batch_falls_and_what_is_frozen_stays(config):
     assert set(kept) <= still
     assert any(n.startswith(("cam_enc.", "aggregator.patch_embed.")) for n in kept)
     assert any(n.startswith(("backbone.blocks", "aggregator.global_blocks")) for n in set(before) - still)
+
+
+SHARED = tiny(da3_small(), TINY_DA3, steps=2, rate=1e-3, phases=(Phase(1.0, SIZE, (3, 3), 2, (0.0, 0.0)),))
+
+
+def shared(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
+    train(SHARED, Path(folder), "cpu", tell=lambda row: None)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_train_da3_as_one_does(tmp_path):
+    """Every parameter that is trained is reached, else processes would wait for its gradient; scenes have means of their own."""
+    (tmp_path / "two").mkdir()
+    torch.multiprocessing.spawn(shared, (str(tmp_path / "two"),), nprocs=2)  # type: ignore[attr-defined]
+    train(SHARED, tmp_path / "one", "cpu", tell=lambda row: None)
+    one, two = (torch.load(tmp_path / n / "training.pt", weights_only=True)["network"] for n in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=1e-4)
 
 
 def test_autocast_leaves_the_heads_as_precise_as_they_are_run():

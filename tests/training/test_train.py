@@ -93,6 +93,18 @@ def test_other_settings_do_not_go_on_with_a_training(tmp_path):
         train(replace(config, rate=1e-4), tmp_path, "cpu", tell=quiet)
 
 
+def test_a_training_from_before_a_setting_goes_on_with_its_default(tmp_path):
+    config = replace(QUICK, steps=1)
+    train(config, tmp_path, "cpu", tell=quiet)
+    content = torch.load(tmp_path / "training.pt", weights_only=True)
+    for name in ("data", "procedural", "gap", "frozen"):
+        del content["config"][name]
+    torch.save(content, tmp_path / "training.pt")
+    assert train(config, tmp_path, "cpu", tell=quiet).step == 1
+    with pytest.raises(InputError, match="procedural"):
+        train(replace(config, procedural=2.0), tmp_path, "cpu", tell=quiet)
+
+
 def shared(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ FIRST = (0.005, 2.0)  # what they sweep: inverse depths, in shares of the invers
 FOUND = (0.02, 0.98)  # quantiles of the inverse depths that they find, and by how much the range is wider
 WIDER = (0.5, 1.2)
 FEWEST = 50  # pixels that tell a range
+EDGE, AROUND = 1.2, 5  # between pixels so many apart, across and down, depths that differ by more are of two surfaces
 # Other depth maps that must have a point, where there are MANY pictures and where there are fewer. Of pictures that show less
 # three would leave too little (python -m tools.benchmarks.posed_stereo).
 AGREEING, MANY, OF_FEW = 2, 4, 1
@@ -48,13 +50,21 @@ def stereo_depth(
         near = nearest(camera_from_world, i)
         range_ = None if not near else range_of(i, near, coarse)
         if range_ is not None:
-            depths[i] = depth_map(i, near, fine, spread(*range_), "cpu")
+            depths[i] = off_edges(depth_map(i, near, fine, spread(*range_), "cpu"))
     agree = AGREEING if len(images) >= MANY else OF_FEW
     found = torch.zeros(len(wanted), 1, *fine[0].grey.shape)
     for place, i in enumerate(wanted):
         if i in depths:
             found[place, 0] = torch.from_numpy(depths[i] * (agreeing(i, depths, fine) >= agree))
     return torch.nn.functional.interpolate(found, size, mode="nearest-exact")[:, 0]
+
+
+def off_edges(depth: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W"]:
+    """0 where two surfaces meet: there windows carry the depth of the nearer one over the edge, in all pictures alike."""
+    inverse = np.where(depth > 0, 1 / np.maximum(depth, 1e-12), 0)
+    window = np.ones((AROUND, AROUND))
+    farthest = cv2.erode(np.where(depth > 0, inverse, inverse.max()), window)
+    return np.where(cv2.dilate(inverse, window) <= EDGE * farthest, depth, 0)
 
 
 def scaled(
