@@ -32,7 +32,7 @@ RINGS = 12  # cells that a region may grow about its core at a time
 RIM = 3  # cells across of the square about a cell that goes with it: borders are mixed, and SSIM looks around
 MOST = 0.5  # of a photo: where more is wrong, so is its camera or the scene
 SAME_DEPTH = 0.1  # relative difference of depths at which two photos show one place
-ASKED = 12  # other photos at most, the nearest that look the same way
+ASKED = 8  # other photos at most, the nearest that look the same way
 LIT = 0.05  # values of cells whose ratio tells of the photo's gain
 CLIPPED, SOME = 0.98, 0.1  # where such a share of a cell has a channel above, it is not judged: overexposed, it says nothing
 OPAQUE = 0.5  # alpha of a cell whose depth is believed
@@ -143,7 +143,8 @@ class Distractors:
         theirs = self.residuals[views, row, column]
         show = inside & torch.isfinite(theirs) & ((self.depths[views, row, column] - z).abs() <= SAME_DEPTH * z)
         color = self.colors[i, :, : mine.rows, : mine.columns].flatten(1)[:, at].T
-        ratios = torch.where(show[..., None], color.clamp_min(LIT) / self.colors[views, :, row, column].clamp_min(LIT), torch.nan)
+        theirs_colors = self.colors[views, :, row[:, ::4], column[:, ::4]]
+        ratios = torch.where(show[:, ::4, None], color[::4].clamp_min(LIT) / theirs_colors.clamp_min(LIT), torch.nan)
         gains = ratios.nanmedian(1, keepdim=True).values  # between the two photos, whatever their exposures
         high, low = gains * self.highest[views, :, row, column], gains * self.lowest[views, :, row, column]
         other = ((color - high).clamp_min(0) + (low - color).clamp_min(0)).mean(-1) > OTHER * residual.flatten()[at]
