@@ -32,8 +32,9 @@ RINGS = 12  # cells that a region may grow about its core at a time
 RIM = 3  # cells across of the square about a cell that goes with it: borders are mixed, and SSIM looks around
 MOST = 0.5  # of a photo: where more is wrong, so is its camera or the scene
 SAME_DEPTH = 0.1  # relative difference of depths at which two photos show one place
-ASKED = 12  # other photos at most, the nearest that look the same way
+ASKED = 8  # other photos at most, the nearest that look the same way
 LIT = 0.05  # values of cells whose ratio tells of the photo's gain
+CLIPPED, SOME = 0.98, 0.1  # where such a share of a cell has a channel above, it is not judged: overexposed, it says nothing
 OPAQUE = 0.5  # alpha of a cell whose depth is believed
 
 
@@ -62,7 +63,7 @@ class Distractors:
         self.shapes = torch.tensor(shapes, device=device)
         maps = torch.stack([resize_map(cameras.size(i), shape) for i, shape in enumerate(shapes)])
         self.K = (maps.to(cameras.K) @ cameras.K).float().to(device)  # to cells in place of pixels
-        self.colors = torch.zeros(len(cameras), 3, rows, columns, device=device)  # of the photos at the scene's exposure
+        self.colors = torch.zeros(len(cameras), 3, rows, columns, device=device)  # of the photos
         self.lowest, self.highest = (torch.zeros_like(self.colors) for _ in range(2))  # among a cell and its neighbours
         self.visits = dict.fromkeys(seen, 0)
         self.found: dict[int, Annotated[Tensor, "rows columns"]] = {}  # bool, of photos in which there is something
@@ -80,14 +81,14 @@ class Distractors:
             return
         size = (self.cells[i].rows, self.cells[i].columns)
         shown = [rgb, photo] if mask is None else [rgb * mask, photo * mask]
-        pooled = adaptive_avg_pool2d(torch.cat([*shown, depth[None], alpha[None]]), size)
-        drawn, colors, z, alpha = pooled[:3], pooled[3:6], pooled[6], pooled[7]
+        clipped = (photo.amax(0) > CLIPPED).float()
+        pooled = adaptive_avg_pool2d(torch.cat([*shown, depth[None], alpha[None], clipped[None]]), size)
+        drawn, colors, z, alpha, clipped = pooled[:3], pooled[3:6], pooled[6], pooled[7], pooled[8]
         gains = torch.where((drawn > LIT) & (colors > LIT), colors / drawn, torch.nan).flatten(1).nanmedian(1).values
         gains = gains.nan_to_num(1.0)[:, None, None]
-        residual = (drawn * gains - colors).abs().mean(0)
+        residual = torch.where(clipped < SOME, (drawn * gains - colors).abs().mean(0), torch.inf)
         if mask is not None:
             residual = torch.where(adaptive_avg_pool2d(mask[None].float(), size)[0] > 0.5, residual, torch.inf)
-        colors = colors / gains
         self.colors[i, :, : size[0], : size[1]] = colors
         self.highest[i, :, : size[0], : size[1]] = max_pool2d(colors, 3, 1, 1)
         self.lowest[i, :, : size[0], : size[1]] = -max_pool2d(-colors, 3, 1, 1)
@@ -109,14 +110,14 @@ class Distractors:
         if i not in self.found and not bool((box(high.float(), CORE) > VOTE).any()):
             return None
         off = known & (smooth > BESIDE * limit)
-        strange, unmet = self.contradicted(i, smooth, off)
+        strange, unmet = self.contradicted(i, smooth, known)
         region = box((strange & high).float(), CORE) > VOTE
         if i in self.found:  # until others have made the scene what this photo shows
             region = region | (self.found[i] & off)
         if not bool(region.any()):
             return None
         for _ in range(RINGS):
-            region = region | (widened(region, 3) & unmet)
+            region = region | (widened(region, 3) & unmet & off)
         return region if int((widened(region, RIM) & known).sum()) <= MOST * int(known.sum()) else None
 
     def contradicted(
@@ -142,9 +143,12 @@ class Distractors:
         theirs = self.residuals[views, row, column]
         show = inside & torch.isfinite(theirs) & ((self.depths[views, row, column] - z).abs() <= SAME_DEPTH * z)
         color = self.colors[i, :, : mine.rows, : mine.columns].flatten(1)[:, at].T
-        high, low = self.highest[views, :, row, column], self.lowest[views, :, row, column]
+        theirs_colors = self.colors[views, :, row[:, ::4], column[:, ::4]]
+        ratios = torch.where(show[:, ::4, None], color[::4].clamp_min(LIT) / theirs_colors.clamp_min(LIT), torch.nan)
+        gains = ratios.nanmedian(1, keepdim=True).values  # between the two photos, whatever their exposures
+        high, low = gains * self.highest[views, :, row, column], gains * self.lowest[views, :, row, column]
         other = ((color - high).clamp_min(0) + (low - color).clamp_min(0)).mean(-1) > OTHER * residual.flatten()[at]
-        share = theirs / residual.flatten()[at]
+        share = theirs / residual.flatten()[at].clamp_min(1e-9)
         enough = (MAJORITY * show.sum(0)).clamp_min(WITNESSES)
         unmet, strange = torch.zeros(2, asked.numel(), dtype=torch.bool, device=asked.device)
         unmet[at] = (show & (share < MET_BESIDE)).sum(0) >= enough
