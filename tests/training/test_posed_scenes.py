@@ -151,22 +151,23 @@ def test_what_gives_nothing_to_learn_from_is_said(root, tmp_path):
             check(config(root, **wrong))
 
 
-def test_a_step_learns_from_a_mixture(root):
-    """Of recon3d-small and of the joint network."""
-    small = config(root, seed=SEED, phases=(Phase(1.0, 80, (2, 2), 3, (1.0, 1.0)),))
-    one = (f"{root / 'chunks' / 'test'}",)
-    joint = config(root, data=one, procedural=0.0, gap=(4, 6), weights=JointWeights(), network=tiny_joint().network)
-    joint = replace(joint, phases=(Phase(1.0, 64, (5, 5), 1, (1.0, 1.0)),))
-    for known in (small, joint):
-        state = begun(known, torch.device("cpu"), None)
-        before = {name: x.clone() for name, x in state.network.state_dict().items()}
-        what = scenes.asked(known, 0, 0.0)
-        found = scenes.drawn_for(known, what, 0, 1)
-        chance = scenes.generators_of(known, what, len(found), 0, torch.device("cpu"))
-        _, norm = step(state.network, state, known, scenes.batch_of(found, known is small, chance), chance, 1e-3)
-        after = state.network.state_dict()
-        assert 0 < norm < float("inf") and all(bool(x.isfinite().all()) for x in after.values())
-        assert any(not torch.equal(before[name], x) for name, x in after.items())
+@pytest.mark.parametrize("joint", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_step_learns_from_a_mixture(root, joint):
+    """Of recon3d-small, and of the joint network from stereo's depth alone."""
+    known = config(root, seed=SEED, phases=(Phase(1.0, 80, (2, 2), 3, (1.0, 1.0)),))
+    if joint:
+        one = (f"{root / 'chunks' / 'test'}",)
+        known = config(root, data=one, procedural=0.0, gap=(4, 6), weights=JointWeights(), network=tiny_joint().network)
+        known = replace(known, phases=(Phase(1.0, 64, (5, 5), 1, (1.0, 1.0)),))
+    state = begun(known, torch.device("cpu"), None)
+    before = {name: x.clone() for name, x in state.network.state_dict().items()}
+    what = scenes.asked(known, 0, 0.0)
+    found = scenes.drawn_for(known, what, 0, 1)
+    chance = scenes.generators_of(known, what, len(found), 0, torch.device("cpu"))
+    _, norm = step(state.network, state, known, scenes.batch_of(found, not joint, chance), chance, 1e-3)
+    after = state.network.state_dict()
+    assert 0 < norm < float("inf") and all(bool(x.isfinite().all()) for x in after.values())
+    assert any(not torch.equal(before[name], x) for name, x in after.items())
 
 
 @pytest.mark.slow

