@@ -39,7 +39,7 @@ def test_the_first_view_stays_the_world_and_the_order_of_the_others_changes_noth
 
 def told(batch: Batch, wrong: float = 0.0) -> Small:
     """An answer whose places are true but for a share that are anywhere; its cameras know nothing but K."""
-    places, seen = true_places(batch, 16)
+    places, seen, _ = true_places(batch, 16)
     anywhere = torch.rand(places.shape, generator=torch.Generator().manual_seed(0)) * batch.size[1]
     off = torch.rand(seen.shape, generator=torch.Generator().manual_seed(1)) < wrong
     same = torch.eye(4).expand_as(batch.camera_from_world)[..., :3, :]
