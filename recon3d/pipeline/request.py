@@ -80,7 +80,7 @@ class Request:
     """Refinement may move the cameras a little, with `on` given ones too; auto: where a network predicted all of them."""
     exposure: Literal["auto", "on", "off"] = "auto"
     """Refinement fits a change of colour to each photo: for photos with changing exposure or white balance. auto: where EXIF
-    tells of several cameras or of exposures more than a stop apart."""
+    tells of several cameras or of exposures more than a stop apart. Held-out photos are measured as they are."""
     orientation: Literal["up", "none"] = "up"
     """Turn estimated cameras upright and centre them (up is -y), or leave the world as it was found."""
     origin: Literal["keep", "local"] = "keep"

@@ -65,6 +65,7 @@ class Distractors:
         self.K = (maps.to(cameras.K) @ cameras.K).float().to(device)  # to cells in place of pixels
         self.colors = torch.zeros(len(cameras), 3, rows, columns, device=device)  # of the photos
         self.lowest, self.highest = (torch.zeros_like(self.colors) for _ in range(2))  # among a cell and its neighbours
+        self.photos: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}  # of a view at a height: see `pooled_photo`
         self.visits = dict.fromkeys(seen, 0)
         self.found: dict[int, Annotated[Tensor, "rows columns"]] = {}  # bool, of photos in which there is something
 
@@ -80,15 +81,16 @@ class Distractors:
         if self.visits[i] % EVERY:
             return
         size = (self.cells[i].rows, self.cells[i].columns)
-        shown = [rgb, photo] if mask is None else [rgb * mask, photo * mask]
-        clipped = (photo.amax(0) > CLIPPED).float()
-        pooled = adaptive_avg_pool2d(torch.cat([*shown, depth[None], alpha[None], clipped[None]]), size)
-        drawn, colors, z, alpha, clipped = pooled[:3], pooled[3:6], pooled[6], pooled[7], pooled[8]
+        at_size = (i, photo.shape[1])
+        if at_size not in self.photos:
+            self.photos[at_size] = pooled_photo(photo, mask, size)
+        colors, usable = self.photos[at_size]
+        shown = rgb if mask is None else rgb * mask
+        pooled = adaptive_avg_pool2d(torch.cat([shown, depth[None], alpha[None]]), size)
+        drawn, z, alpha = pooled[:3], pooled[3], pooled[4]
         gains = torch.where((drawn > LIT) & (colors > LIT), colors / drawn, torch.nan).flatten(1).nanmedian(1).values
-        gains = gains.nan_to_num(1.0)[:, None, None]
-        residual = torch.where(clipped < SOME, (drawn * gains - colors).abs().mean(0), torch.inf)
-        if mask is not None:
-            residual = torch.where(adaptive_avg_pool2d(mask[None].float(), size)[0] > 0.5, residual, torch.inf)
+        difference = drawn * gains.nan_to_num(1.0)[:, None, None] - colors
+        residual = torch.where(usable, difference.abs().mean(0), torch.inf)
         self.colors[i, :, : size[0], : size[1]] = colors
         self.highest[i, :, : size[0], : size[1]] = max_pool2d(colors, 3, 1, 1)
         self.lowest[i, :, : size[0], : size[1]] = -max_pool2d(-colors, 3, 1, 1)
@@ -180,6 +182,16 @@ def parted(cameras: Cameras, i: int, seen: list[int]) -> Cells:
     centers = cameras.centers_in_world
     others = sorted(same_way, key=lambda j: float((centers[j] - centers[i]).norm()))[:ASKED]
     return Cells(rows, columns, rays.float(), torch.tensor(others, dtype=torch.int64))
+
+
+def pooled_photo(
+    photo: Annotated[Tensor, "3 H W"], mask: Annotated[Tensor, "H W"] | None, size: tuple[int, int]
+) -> tuple[Annotated[Tensor, "3 rows columns"], Annotated[Tensor, "rows columns"]]:
+    """Mean colours of a photo's cells, those of masked pixels 0; and which cells may be judged (bool)."""
+    usable = adaptive_avg_pool2d((photo.amax(0, keepdim=True) > CLIPPED).float(), size)[0] < SOME
+    if mask is None:
+        return adaptive_avg_pool2d(photo, size), usable
+    return adaptive_avg_pool2d(photo * mask, size), usable & (adaptive_avg_pool2d(mask[None].float(), size)[0] > 0.5)
 
 
 def box(x: Annotated[Tensor, "H W"], side: int) -> Annotated[Tensor, "H W"]:
