@@ -12,8 +12,8 @@ from tests.reconstruction.scenes import splat_photos
 
 # Of a kind of processor and a version of torch: both choose how sums are ordered.
 BITS = {
-    ("znver4", "2.13.0", "mcmc"): "cb2a78e893a96550",
-    ("znver4", "2.13.0", "default"): "18b2ee581947fa5b",
+    ("znver4", "2.13.0", "mcmc"): "eef0f1822905f950",
+    ("znver4", "2.13.0", "default"): "7166eea0ed0ac6d6",
 }
 
 
@@ -27,5 +27,6 @@ def test_bits_are_those_of_before(strategy: str) -> None:
         steps=130, max_gaussians=400, half_until=0.3, strategy=strategy, exposure=True, refine_cameras=True, seed=7
     )
     refined = refine(views, geometry, disturbed(truth), options)
-    found = values(refined.gaussians) + refined.geometry.cameras.camera_from_world.numpy().tobytes()
+    moved = refined.geometry.cameras.camera_from_world[~views.held_out]  # held-out cameras follow their neighbours since
+    found = values(refined.gaussians) + moved.numpy().tobytes()
     assert hashlib.sha256(found).hexdigest()[:16] == BITS[key]
