@@ -34,7 +34,7 @@ def test_a_ball_of_splats_becomes_a_mesh_on_it_in_its_colours(tmp_path, suffix, 
     assert outcome(["export", str(folder), str(out), "--mesh", "--mesh-resolution", "64", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     check = report["check"]
-    assert check["ok"] and check["covered"] > 0.95 and check["within_two_voxels"] > 0.95
+    assert check["ok"] and check["covered"] > 0.95 and check["within_two_voxels"] > 0.9
     mesh = read_by_trimesh(out)
     assert (len(mesh.vertices), len(mesh.faces)) == (report["vertices"], report["faces"])
     assert np.percentile(np.abs(np.linalg.norm(mesh.vertices, axis=1) - 1), 95) < 0.05

@@ -140,7 +140,7 @@ def main() -> None:
     ask.add_argument("--out", type=Path, required=True)
     ask.add_argument("--what", nargs="*", choices=SPLATS, default=["points", "lift"])
     ask.add_argument("--seeds", nargs="*", type=int, default=[7, 8])
-    ask.add_argument("--scenes", type=int, default=4, help="of each seed")
+    ask.add_argument("--scenes", type=int, default=3, help="of each seed")
     ask.add_argument("--views", type=int, default=20)
     ask.add_argument("--size", nargs=2, type=int, default=[240, 320], help="height and width of the pictures")
     ask.add_argument("--difficulty", type=float, default=1.0, help="of the scenes, 0 to 1; recon3d synth has 1")

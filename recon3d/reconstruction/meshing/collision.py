@@ -63,8 +63,7 @@ def skin(tree, low: np.ndarray, high: np.ndarray, voxel: float) -> tuple[np.ndar
     near = np.argwhere(binary_dilation(there, np.ones((3, 3, 3)), 2))
     away = np.full(there.shape, 2 - SKIN)
     away[tuple(near.T)] = tree.query(near * voxel + start)[0] / voxel - SKIN
-    filled = binary_fill_holes(away < 0)
-    assert filled is not None
+    filled = np.asarray(binary_fill_holes(away < 0), np.bool_)
     away = np.where(filled & (away >= 0), -1.0, away)
     vertices, faces, _, _ = marching_cubes(away.astype(np.float32), 0.0, gradient_direction="descent")
     return vertices * voxel + start, faces.astype(np.int32)

@@ -12,8 +12,11 @@ from recon3d.core.mesh import Mesh
 from recon3d.reconstruction.meshing.seen import SeenView
 from recon3d.reconstruction.meshing.volume import Box, fused, triangles
 
-REACH = 4.0  # voxels from a surface within which distances are kept
-THICKEST = 0.02  # of the box's longest side: a pixel whose light is taken over a longer way shows no surface
+REACH = 4.0  # voxels from a surface within which distances are kept, at least
+# Where depth is noisier than that, views no longer meet within it and leave holes: of photos it reaches as far as three times
+# over which light is taken (fountain-P11: 2.5 voxels; procedural scenes: 0.1 to 0.8), but no farther than so much of the box.
+NOISE, FARTHEST = 3.0, 0.04
+THICKEST = 0.06  # of the box's longest side: a pixel whose light is taken over a longer way shows no surface
 FEWEST = 2  # views that have a surface near a place before it is believed: what one alone sees may stand at any depth
 ISLAND = 0.001  # of all the area: a piece of less is left out
 VEILED = 1.5  # reaches: so far behind a view's surface a vertex may lie to take colour from it
@@ -34,12 +37,19 @@ def surface(
 ) -> Made:
     """The surface within a box of the world, of `resolution` voxels along its longest side. The mesh may be empty."""
     box = Box.around(low, high, resolution)
-    sharp = tuple(view.sharp(THICKEST * float((high - low).max())) for view in views)
-    reach = REACH * box.voxel
+    size = float((high - low).max())
+    sharp = tuple(view.sharp(THICKEST * size) for view in views)
+    reach = max(REACH * box.voxel, min(NOISE * thickness_within(box, sharp), FARTHEST * size))
     vertices, faces = triangles(fused(sharp, box, reach), min(FEWEST, len(sharp)))
     bare = Mesh(vertices, faces, np.zeros((len(vertices), 3), np.uint8))
     kept, islands = without_islands(bare)
     return Made(Mesh(kept.vertices, kept.faces, colors(kept, sharp, reach)), box, sharp, islands)
+
+
+def thickness_within(box: Box, views: Sequence[SeenView]) -> float:
+    """The median way over which the light of pixels in a box is taken, world units; 0 where there are none."""
+    found = np.concatenate([view.thickness[view.depth > 0][box.holds(view.points())] for view in views])
+    return float(np.median(found)) if len(found) else 0.0
 
 
 def without_islands(mesh: Mesh) -> tuple[Mesh, int]:
