@@ -8,7 +8,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from recon3d.core.cameras import Cameras, fit_cameras
+from recon3d.core.cameras import Cameras
+from recon3d.core.following import between
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.rotations import rotation_from_vector
 
@@ -54,7 +55,7 @@ def pinned(
     seen = movable.nonzero()[:, 0]
     if len(seen) < 2:
         return gaussians, before
-    back = fit_cameras(moved[seen], before[seen])
+    back = between(moved[seen], before[seen])
     poses = before.camera_from_world.clone()
     poses[seen] = moved.transformed(back).camera_from_world[seen]
     return gaussians.transformed(back), replace(before, camera_from_world=poses)
