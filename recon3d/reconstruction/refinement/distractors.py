@@ -22,12 +22,12 @@ CELLS = 48  # along the longer side of a picture
 # By tools/benchmarks/moving.py on five scenes: static ones must stay as they are. Looser limits find no more that matters, and
 # take 0.1 to 0.4 dB from photos with thin leaves or mirrors.
 EVERY = 2  # visits of a photo: between two looks at it
-LEAST = 0.05  # of values 0 to 1: a cell whose mean colour is off by less is believed
+LEAST = 0.08  # of values 0 to 1: a cell whose mean colour is off by less is believed
 ABOVE = 2.5  # times the median of its photo: a cell that is off by less is believed
 MET, OTHER = 0.5, 0.5  # of a cell's residual: another photo with less meets the place; colours that differ by more do not agree
 WITNESSES, MAJORITY = 2, 0.6  # other photos that must speak against a cell: at least, and of those that show its place
 CORE, VOTE = 7, 0.45  # a square of so many cells across, of which such a share must be wrong: smaller regions are left alone
-BESIDE, MET_BESIDE = 0.5, 0.7  # beside a core: of the limits of a cell, and in place of MET, without asking for colours
+BESIDE, MET_BESIDE = 0.4, 0.7  # beside a core: of the limits of a cell, and in place of MET, without asking for colours
 RINGS = 12  # cells that a region may grow about its core at a time
 RIM = 3  # cells across of the square about a cell that goes with it: borders are mixed, and SSIM looks around
 MOST = 0.5  # of a photo: where more is wrong, so is its camera or the scene
