@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pytest
 
 from recon3d.cli.main import outcome
 from recon3d.io.ply import read_ply
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--max-size", "96", "--refine", "0", "--seed", "0", "--geometry", "recon3d-small"]
 
 
+@pytest.mark.slow
 def test_a_run_in_windows_is_whole_and_reports_them(tmp_path, monkeypatch):
     photos = sorted(shared("data/fountain-P11/images").iterdir())
     seen: list[int] = []
