@@ -1,6 +1,13 @@
-"""The same examples every time, so that a test command that passed passes again; .ci/full draws new ones."""
+"""What holds for every test."""
+
+import os
+
+# Threads of torch that wait take no core: tests run beside each other, and a spinning core is one that another test lacks.
+# Read when torch is loaded, so it stands before everything that loads it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from hypothesis import settings
 
+# The same examples every time, so that a test command that passed passes again; .ci/full draws new ones.
 settings.register_profile("same", derandomize=True, database=None)
 settings.load_profile("same")

@@ -101,15 +101,14 @@ def test_asking_for_cuda_where_there_is_none_names_the_remedy():
 def test_after_warm_up_nothing_is_compiled_any_more():
     """One signature for each kernel: contiguous or cut, one camera or two, any degree, either mode."""
     warm_up()
-    kernels = [kernel for kernel in jit._kernels if kernel.py_func.__module__.startswith("recon3d.rendering.")]
-    before = [len(kernel.signatures) for kernel in kernels]
-    assert before and all(before)
+    before = {kernel: len(kernel.signatures) for kernel in jit._kernels}
+    assert sum(count for kernel, count in before.items() if kernel.py_func.__module__.startswith("recon3d.rendering."))
     gaussians, seen_by = synthetic_gaussians(50, degree=3), cameras(2).to("cpu")
     sh = gaussians.sh.clone().requires_grad_()
     for degree, mode in ((0, "default"), (1, "default"), (2, "antialiased"), (3, "antialiased")):
         drawn = render(replace(gaussians, sh=sh[:, : (degree + 1) ** 2], mode=mode), seen_by[[0]], device="cpu")
         drawn.rgb.sum().backward()
-    assert [len(kernel.signatures) for kernel in kernels] == before
+    assert {kernel: len(kernel.signatures) for kernel in jit._kernels} == before
 
 
 def test_the_page_of_tolerances_holds_what_is_promised():
