@@ -192,7 +192,8 @@ def answered(
             ask, overlap = partial(source.row.resolve("answer"), made), asked.request.window_overlap
             looks, sequence = source.row.features, asked.loaded.sequence
             return in_windows(ask, views, how, size, overlap, looks, sequence, asked.progress)
-        return source.row.resolve("answer")(made, [read_photo(s)[0] for s in views.sources], how), None
+        photos = (read_photo(s)[0] for s in views.sources)  # one at a time: of each only a small picture is kept
+        return source.row.resolve("answer")(made, photos, how), None
 
     (answer, windows), plan = stepping_down(plans(cost, size, aspect, device), run, asked.progress)
     return answer, plan.report(windows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from recon3d.reconstruction.windows.cut import default_overlap
 from recon3d.reconstruction.windows.looks import in_order, look
 from recon3d.reconstruction.windows.photo_matches import photo_matcher
 
-Ask = Callable[[Sequence[Annotated[np.ndarray, "h w 3"]], Pass], Answer]  # a network's answer, the network being given
+Ask = Callable[[Iterable[Annotated[np.ndarray, "h w 3"]], Pass], Answer]  # a network's answer, the network being given
 
 
 def size_of_a_pass(
@@ -63,7 +63,7 @@ def in_windows(
 
     def run(some: tuple[int, ...]) -> Answer:
         known = None if how.known is None else how.known[some]
-        return ask([photo(view) for view in some], replace(in_parts, known=known))
+        return ask(map(photo, some), replace(in_parts, known=known))
 
     seen = looks_of(lambda view: ask([photo(view)], replace(in_parts, features=True)), len(views), progress) if looks else None
     found = None if seen is None or sequence else in_order(seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ PATCH = 14  # of every published size
 BORDER = 8 / 256  # of the height and of the width, whose Gaussians the published code leaves out of its files
 
 
-def answer(network: Da3 | Da3Nested, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+def answer(network: Da3 | Da3Nested, photos: Iterable[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is about the reference view's frame. Known cameras of the
     photos are told to the network, which predicts cameras all the same."""
     pictures = preprocessed(photos, size=how.size or SIZE, patch=PATCH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ class _Prepared:
 
 
 def preprocessed(
-    photos: Sequence[Annotated[np.ndarray, "h w 3"]], method: Method = "upper_bound_resize", size: int = SIZE,
+    photos: Iterable[Annotated[np.ndarray, "h w 3"]], method: Method = "upper_bound_resize", size: int = SIZE,
     patch: int = 14,
 ) -> NetworkPictures:  # fmt: skip
     """Upright RGB uint8 photos to pictures of one size, 0 to 1, by OpenCV's filters on 8 bits.

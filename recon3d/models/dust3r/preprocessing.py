@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -16,7 +16,7 @@ SQUARE = 224  # at this size pictures become squares, at every other one they ke
 
 
 def preprocessed(
-    photos: Sequence[Annotated[np.ndarray, "h w 3"]], size: int = 512, patch: int = 16, square_ok: bool = False
+    photos: Iterable[Annotated[np.ndarray, "h w 3"]], size: int = 512, patch: int = 16, square_ok: bool = False
 ) -> tuple[NetworkPictures, ...]:
     """Upright RGB uint8 photos to pictures, 0 to 1, one by one: photos of several shapes give pictures of several sizes.
 

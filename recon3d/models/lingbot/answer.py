@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +20,7 @@ from recon3d.models.vggt.preprocessing import preprocessed
 HEADS = ("camera_head", "depth_head")
 
 
-def answer(network: LingBot, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+def answer(network: LingBot, photos: Iterable[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is nearly the first camera's frame, its scale arbitrary."""
     sizes = network.config.transformer
     pictures = preprocessed(photos, "crop", how.size or sizes.img_size, sizes.patch_size)

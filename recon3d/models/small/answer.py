@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +20,7 @@ SIZE = 224
 
 
 @torch.inference_mode()
-def answer(network: SmallNetwork, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+def answer(network: SmallNetwork, photos: Iterable[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
     pictures = preprocessed(photos, size=how.size or SIZE, patch=network.config.patch)
     said = network(pictures.images[None].to(how.device))

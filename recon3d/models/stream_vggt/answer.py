@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from recon3d.models.vggt.preprocessing import preprocessed
 HEADS = ("camera_head", "depth_head")
 
 
-def answer(network: Vggt, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+def answer(network: Vggt, photos: Iterable[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth; the world is the first camera's frame, its scale arbitrary."""
     sizes = network.config.transformer
     pictures = preprocessed(photos, "crop", how.size or sizes.img_size, sizes.patch_size)

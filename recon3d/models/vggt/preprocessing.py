@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ class _Placed:
 
 
 def preprocessed(
-    photos: Sequence[Annotated[np.ndarray, "h w 3"]], mode: Mode = "crop", target: int = 518, patch: int = 14
+    photos: Iterable[Annotated[np.ndarray, "h w 3"]], mode: Mode = "crop", target: int = 518, patch: int = 14
 ) -> NetworkPictures:
     """Upright RGB uint8 photos to pictures of one size, 0 to 1, by Pillow's bicubic filter on 8 bits.
 
@@ -36,15 +36,18 @@ def preprocessed(
     the largest.
     """
     prepare = {"crop": _cropped, "pad": _padded, "square": _squared}[mode]
-    placed = [prepare(photo, target, patch) for photo in photos]
+    placed, photo_sizes = [], []
+    for photo in photos:
+        placed.append(prepare(photo, target, patch))
+        photo_sizes.append(photo.shape[:2])
     size = (max(p.size[0] for p in placed), max(p.size[1] for p in placed))
     images, maps, rects = [], [], []
-    for p in placed:
+    for p, (height, width) in zip(placed, photo_sizes, strict=True):
         left, top = (size[1] - p.size[1]) // 2, (size[0] - p.size[0]) // 2
         x, y = p.offset[0] + left, p.offset[1] + top
         images.append(_laid(p, size, (left, top)))
         maps.append(scaled_and_moved(p.scale, (x, y)))
-        shown = (p.scale[0] * photos[len(rects)].shape[1], p.scale[1] * photos[len(rects)].shape[0])
+        shown = (p.scale[0] * width, p.scale[1] * height)
         corners = max(x, left), max(y, top), min(x + shown[0], left + p.size[1]), min(y + shown[1], top + p.size[0])
         rects.append(torch.tensor(corners, dtype=torch.float64))
     stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255

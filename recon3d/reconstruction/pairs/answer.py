@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -19,11 +19,11 @@ COMPLETE_UP_TO = 12  # photos: all pairs of more grow with their square, in time
 WIDE_GRAPH = "logwin-5"  # neighbours in order at 1, 2, 4, 8 and 16: the authors' advice for many photos
 
 
-def answer(network: Dust3r, photos: Sequence[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
+def answer(network: Dust3r, photos: Iterable[Annotated[np.ndarray, "h w 3"]], how: Pass) -> Answer:
     """Upright RGB uint8 photos -> cameras and depth in one world, in metres where the network was trained so (MASt3R)."""
     config = network.config
     pictures = preprocessed(photos, how.size or max(config.img_size), config.patch_size)
-    edges = pairs_of(len(photos), graph_for(len(photos)), symmetrize=True)
+    edges = pairs_of(len(pictures), graph_for(len(pictures)), symmetrize=True)
     done = 0
 
     def advance(count: int) -> None:
