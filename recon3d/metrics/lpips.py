@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -102,6 +102,10 @@ class Lpips:
     heads: tuple[Annotated[Tensor, "C"], ...]  # one for each stage
     published: bool  # the weights are torchvision's: values can be compared with those of others
 
+    def to(self, device: str | torch.device) -> Lpips:
+        weights = {name: x.to(device) for name, x in self.weights.items()}
+        return replace(self, weights=weights, heads=tuple(head.to(device) for head in self.heads))
+
 
 @dataclass(frozen=True)
 class Unavailable:
@@ -143,13 +147,23 @@ def lpips(
     if rendered.shape != photos.shape or min(photos.shape[-2:]) < model.network.smallest:
         sizes = f"{[*rendered.shape]} and {[*photos.shape]}"
         raise ValueError(f"LPIPS needs pictures of one size of at least {model.network.smallest} pixels: {sizes}")
-    values = [_of_pair(torch.stack(pair).float(), model) for pair in zip(rendered, photos, strict=True)]
-    return torch.tensor(values, dtype=torch.float64)
+    return torch.stack([of_pair(*pair, model) for pair in zip(rendered, photos, strict=True)])
+
+
+def of_pair(
+    rendered: Annotated[Tensor, "3 H W"], photo: Annotated[Tensor, "3 H W"], model: Lpips
+) -> Annotated[Tensor, ""]:
+    """LPIPS of two pictures, with its gradient where one is asked for; float64. On the device of the pictures and the model."""
+    total = torch.zeros((), dtype=torch.float64, device=rendered.device)
+    for x, head in zip(features(torch.stack([rendered, photo]).float(), model), model.heads, strict=True):
+        a, b = x / (x.norm(dim=1, keepdim=True) + TINY)
+        total = total + torch.einsum("c,chw->hw", head, (a - b).square()).double().mean()
+    return total
 
 
 def features(pictures: Annotated[Tensor, "N 3 H W"], model: Lpips) -> Iterator[Annotated[Tensor, "N C h w"]]:
     """What the network sees at the end of each stage in pictures with values in 0 to 1."""
-    shift, scale = (torch.tensor(x).reshape(3, 1, 1) for x in (SHIFT, SCALE))
+    shift, scale = (torch.tensor(x, device=pictures.device).reshape(3, 1, 1) for x in (SHIFT, SCALE))
     x = (2 * pictures - 1 - shift) / scale
     for i, stage in enumerate(model.network.stages):
         if i in model.network.pooled:
@@ -158,14 +172,6 @@ def features(pictures: Annotated[Tensor, "N 3 H W"], model: Lpips) -> Iterator[A
             weight, bias = (model.weights[f"features.{conv.index}.{part}"] for part in ("weight", "bias"))
             x = conv2d(x, weight, bias, conv.stride, conv.padding).relu()
         yield x
-
-
-def _of_pair(pair: Annotated[Tensor, "2 3 H W"], model: Lpips) -> float:
-    total = 0.0
-    for x, head in zip(features(pair, model), model.heads, strict=True):
-        a, b = x / (x.norm(dim=1, keepdim=True) + TINY)
-        total += float(torch.einsum("c,chw->hw", head, (a - b).square()).double().mean())
-    return total
 
 
 def _heads(name: str, stages: int) -> tuple[Annotated[Tensor, "C"], ...]:

@@ -79,6 +79,7 @@ class Training:
     bf16: bool = True
     weights: LossWeights = field(default=Weights())
     frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that stay as they are, as backbone.
+    perceptual: str = ""  # a file, torchvision's VGG16: pictures of heads are judged by LPIPS over it too
     refined_steps: int = 0  # of refinement that the Gaussians of a head have behind them when they are judged
     save_minutes: float = 5.0  # between checkpoints
     validate_steps: int = 1500

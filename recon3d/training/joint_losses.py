@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.data.batch import Batch
+from recon3d.metrics.lpips import Lpips, Unavailable, load_lpips, of_pair
 from recon3d.models.ilrm.network import HeadGaussians
 from recon3d.models.ilrm.normalisation import reference_camera
 from recon3d.models.joint.network import JointViews
@@ -35,6 +38,7 @@ ANCHORS = 3  # of the inputs, where they are more: the others are there to be re
 SMOOTH, FINE, CELLS = (0.005, 0.1), 0.25, 6  # of depth: log-normal errors, of cells of a picture and a share of it of a pixel
 HOLES, HOLE_CELLS = 0.5, 24  # the largest share of a view that nothing tells, and how finely it is torn
 STEREO = 0.5  # confidence of stereo, and how often a scene's depth is as of stereo (reconstruction.heads.start_depth)
+PERCEPTUAL = 0.05  # weight of LPIPS beside squared differences: pixelSplat's (arXiv 2312.12337) and MVSplat's
 RATES = {"means": MEANS_RATE, "quats": QUATS_RATE, "log_scales": SCALES_RATE, "logits": OPACITY_RATE, "sh": COLOR_RATE}
 
 
@@ -42,7 +46,7 @@ RATES = {"means": MEANS_RATE, "quats": QUATS_RATE, "log_scales": SCALES_RATE, "l
 class Losses:
     """Unweighted means over scenes."""
 
-    picture: Tensor  # squared differences of colours
+    picture: Tensor  # squared differences of colours, and LPIPS where there are weights for it
     depth: Tensor  # of logarithms
 
 
@@ -57,11 +61,13 @@ class Given:
     K: Annotated[Tensor, "B T 3 3"]
 
 
-def losses(network: nn.Module, given: Given, step: int, refined_steps: int, seed: int) -> Losses:
+def losses(
+    network: nn.Module, given: Given, step: int, refined_steps: int, seed: int, perceptual: Lpips | None = None
+) -> Losses:
     """`step`: image pixels to a pixel of the Gaussians' grid; `seed`: of the photos that refinement looks at."""
     found, anchors = network(given.inputs, anchors_of(given))
     pictures = [
-        picture_loss(found, scene, given, refined_steps, np.random.default_rng([seed, scene]))
+        picture_loss(found, scene, given, refined_steps, np.random.default_rng([seed, scene]), perceptual)
         for scene in range(len(given.images))
     ]
     return Losses(torch.stack(pictures).mean(), depth_loss(found, given, anchors, step))
@@ -73,14 +79,15 @@ def anchors_of(given: Given) -> int:
 
 
 def picture_loss(
-    found: HeadGaussians, scene: int, given: Given, refined_steps: int, chance: np.random.Generator
+    found: HeadGaussians, scene: int, given: Given, refined_steps: int, chance: np.random.Generator, perceptual: Lpips | None
 ) -> Tensor:
     """Of one scene. Its gradient at the Gaussians is that at the refined ones."""
+    view = given.camera_from_world[scene], given.K[scene], given.images
     if refined_steps == 0:
-        return F.mse_loss(drawn(found, scene, given.camera_from_world[scene], given.K[scene], given.images), given.images[scene])
+        return difference(drawn(found, scene, *view), given.images[scene], perceptual)
     parameters = refined(found, scene, given, refined_steps, chance)
     leaves = parameters.leaves(0)
-    loss = F.mse_loss(by_values(leaves, given.camera_from_world[scene], given.K[scene], given.images), given.images[scene])
+    loss = difference(by_values(leaves, *view), given.images[scene], perceptual)
     gradients = torch.autograd.grad(loss, list(leaves.values()))
     before = (
         found.means[scene], found.quats[scene], found.scales[scene].log(), torch.logit(found.opacities[scene], 1e-4),
@@ -88,6 +95,23 @@ def picture_loss(
     )  # fmt: skip
     through = torch.stack([(x * g).sum() for x, g in zip(before, gradients, strict=True)]).sum()
     return loss.detach() + through - through.detach()
+
+
+def difference(
+    pictures: Annotated[Tensor, "T 3 H W"], truth: Annotated[Tensor, "T 3 H W"], perceptual: Lpips | None
+) -> Tensor:
+    squared = F.mse_loss(pictures, truth)
+    if perceptual is None:
+        return squared
+    pairs = [of_pair(*pair, perceptual) for pair in zip(pictures, truth, strict=True)]
+    return squared + PERCEPTUAL * torch.stack(pairs).mean().to(squared)
+
+
+@cache
+def perceptual_of(file: str, device: str) -> Lpips | None:
+    """LPIPS over the weights in a file, on a device; without a file none. Raises InputError for a file of something else."""
+    found = load_lpips("vgg", Path(file) if file else None)
+    return None if isinstance(found, Unavailable) else found.to(device)
 
 
 def refined(

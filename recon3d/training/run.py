@@ -13,11 +13,13 @@ from recon3d.atomic import atomic_file
 from recon3d.errors import InputError
 from recon3d.models.checkpoints import checkpoint
 from recon3d.models.config import values_of
+from recon3d.models.joint.config import JointConfig
 from recon3d.models.loading import accounted, tensors_of
 from recon3d.models.meta import on_meta
 from recon3d.models.weights import table
 from recon3d.progress import Progress
 from recon3d.training.config import Training
+from recon3d.training.joint_losses import perceptual_of
 from recon3d.training.logs import Log
 from recon3d.training.loop import process, train
 from recon3d.training.posed_scenes import sources
@@ -50,6 +52,9 @@ def check(config: Training) -> None:
         raise InputError("--procedural", f"{config.procedural} leaves nothing to learn from", "Give a weight above 0, or --data")
     if config.gap[0] > config.gap[1] or config.gap[0] < 0:
         raise InputError("--gap", f"{config.gap[0]} to {config.gap[1]} is no range of frames", "Give the least, then the most")
+    if config.perceptual and not isinstance(config.network, JointConfig):
+        raise InputError("--perceptual", "only the joint network draws pictures that it could judge", "Use --recipe joint-cpu")
+    perceptual_of(config.perceptual, "cpu")
     sources(config.data)
     smallest = config.network.multiple * 2
     if min(p.size for p in config.phases) < smallest or min(p.views[0] for p in config.phases) < 2:

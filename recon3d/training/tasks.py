@@ -80,7 +80,9 @@ def joint_loss(
 ) -> joint_losses.Losses:
     assert isinstance(config.network, JointConfig)
     given = joint_losses.given_of(batch, generators)
-    return joint_losses.losses(network, given, config.network.step, config.refined_steps, generators[0].initial_seed())
+    perceptual = joint_losses.perceptual_of(config.perceptual, str(batch.depth.device))
+    step, seed = config.network.step, generators[0].initial_seed()
+    return joint_losses.losses(network, given, step, config.refined_steps, seed, perceptual)
 
 
 def joint_pictures(network: nn.Module, config: Training, views: int, count: int) -> list[tuple[Tensor, Tensor]]:

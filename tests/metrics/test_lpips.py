@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recon3d.errors import InputError
-from recon3d.metrics.lpips import NETWORKS, Lpips, Unavailable, features, load_lpips, lpips
+from recon3d.metrics.lpips import NETWORKS, Lpips, Unavailable, features, load_lpips, lpips, of_pair
 from tools.make_lpips_heads import published_heads
 
 NAMES = ("vgg", "alex")
@@ -81,6 +81,11 @@ def test_values_are_those_of_torchmetrics_with_the_same_backbone(models, name, m
             expected = oracle(a, b, normalize=True).flatten()
         assert lpips(a, b, models[name]).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
         assert float(expected.min()) > 0.01
+    mine, his = (a[0].clone().requires_grad_() for _ in range(2))
+    of_pair(mine, b[0], models[name]).backward()
+    oracle(his[None], b[:1], normalize=True).sum().backward()
+    assert mine.grad is not None and his.grad is not None
+    torch.testing.assert_close(mine.grad, his.grad, rtol=1e-3, atol=1e-5 * float(his.grad.abs().max()))
 
 
 def test_heads_in_the_package_are_those_of_torchmetrics(models):

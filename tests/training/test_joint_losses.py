@@ -4,13 +4,18 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch.nn.functional import mse_loss
 
 from recon3d.data.shots import drawn
+from recon3d.errors import InputError
+from recon3d.metrics.lpips import NETWORKS, Lpips, load_lpips, lpips
 from recon3d.models.joint.network import Joint
-from recon3d.training import scenes
-from recon3d.training.config import tiny_joint
+from recon3d.training import joint_losses, scenes
+from recon3d.training.config import tiny, tiny_joint
 from recon3d.training.joint_losses import as_found, depth_loss, filled, given_of, losses
 from recon3d.training.loop import train
+from recon3d.training.run import check
 from recon3d.training.tasks import joint_pictures
 
 
@@ -83,6 +88,39 @@ def test_the_gradient_behind_refinement_is_that_of_the_refined_gaussians():
     a, b = found[0][1].flatten(), found[1][1].flatten()
     assert float(torch.nn.functional.cosine_similarity(a, b, dim=0)) > 0.9
     assert found[20][1].abs().max() > 0
+
+
+def test_pictures_are_judged_by_lpips_too_where_there_are_weights_for_it(tmp_path):
+    """The loss is the squared differences and 0.05 LPIPS of the mean of the views, and its gradient reaches the network."""
+    shapes = NETWORKS["vgg"].shapes()
+    draw = torch.Generator().manual_seed(0)
+    save_file({name: 0.1 * torch.randn(shape, generator=draw) for name, shape in shapes.items()}, tmp_path / "vgg.safetensors")
+    model = load_lpips("vgg", tmp_path / "vgg.safetensors", any_weights=True)
+    assert isinstance(model, Lpips)
+    given, config = given_of(batch(), [chance()]), tiny_joint()
+    torch.manual_seed(0)
+    network = Joint(config.network)
+    found, _ = network(given.inputs, 2)
+    with torch.no_grad():
+        pictures = joint_losses.drawn(found, 0, given.camera_from_world[0], given.K[0], given.images)
+        expected = float(mse_loss(pictures, given.images[0])) + 0.05 * float(lpips(pictures, given.images[0], model).mean())
+    cost = losses(network, given, config.network.step, 0, 0, model).picture
+    assert float(cost.detach()) == pytest.approx(expected, rel=1e-5)
+    gradients = []
+    for judge in (model, None):
+        network.zero_grad()
+        losses(network, given, config.network.step, 0, 0, judge).picture.backward()
+        gradients.append(network.decoder.linear.weight.grad.clone())
+    assert torch.isfinite(gradients[0]).all() and not torch.allclose(*gradients)
+
+
+def test_lpips_is_refused_where_nothing_is_drawn_or_its_file_is_another(tmp_path):
+    other = tmp_path / "vgg16.pth"
+    torch.save({"features.0.weight": torch.zeros(2)}, other)
+    with pytest.raises(InputError, match="--perceptual: only the joint network"):
+        check(replace(tiny(), perceptual=str(other)))
+    with pytest.raises(InputError, match="sha256"):
+        check(replace(tiny_joint(), perceptual=str(other)))
 
 
 def test_a_short_training_draws_the_views_between_better_than_lift(tmp_path):
