@@ -18,10 +18,12 @@ from recon3d.io.detect import detect
 from recon3d.io.splat_files import format_to_write, read_splats
 from recon3d.pipeline import outputs
 from recon3d.pipeline.export import Coding, holds_origin, write
+from recon3d.pipeline.locate import locate as located
 from recon3d.pipeline.reconstruct import reconstruct as carry_out
 from recon3d.pipeline.request import Request
 from recon3d.progress import Progress
 from recon3d.rendering import render as rendering
+from recon3d.sfm.locating import Located
 from recon3d.sfm.registration import assembled, mapping_of_model
 
 Paths = str | Path | Sequence[str | Path]
@@ -70,6 +72,14 @@ def load_scene(path: str | Path, max_size: int = 512) -> Scene:
         raise InputError(path / "sparse", "the COLMAP model of the run is missing", "Make the run again")
     views, geometry = assembled(loaded.views, mapping_of_model(loaded.points, loaded.views), max_size, "colmap")
     return replace(Scene.of(splats), geometry=geometry, views=views)
+
+
+def locate(scene: str | Path, photos: Paths, seed: int | None = None) -> tuple[Located, ...]:
+    """Where further photos were taken, in the world of the run folder `scene`; one that is not located says why in `refused`.
+
+    With a seed the answer repeats. Raises InputError where the scene is no folder of a run, or no photo is located.
+    """
+    return located(Path(scene), paths_of(photos), seed, Progress()).photos
 
 
 def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:

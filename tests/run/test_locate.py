@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import recon3d
 from recon3d.cli.main import outcome
 from recon3d.core.cameras import Cameras
 from recon3d.io.cameras_json import read_cameras, write_cameras
@@ -74,6 +75,9 @@ def test_a_photo_is_located_in_the_world_of_the_scene_and_another_is_refused(fol
     assert [camera.name for camera in read_cameras(tmp_path / "new.json")] == ["04.jpg"]
     angle, away = error(tmp_path / "new.json", "04.jpg", np.zeros(3))
     assert angle < 0.3 and away < 0.01
+    by_name = {photo.name: photo for photo in recon3d.locate(folder, [noise.with_name("04.jpg"), noise], seed=0)}
+    assert by_name["noise.png"].refused and by_name["04.jpg"].refused is None
+    assert np.allclose(by_name["04.jpg"].camera_from_world[:3], photos["04.jpg"]["camera_from_world"], atol=1e-12)
 
 
 def test_a_scene_far_from_zero_keeps_its_place_and_its_origin(tmp_path, capsys):
