@@ -48,6 +48,16 @@ class Cells:
     others: Annotated[Tensor, "k"]  # indices of the photos that are asked
 
 
+@dataclass(frozen=True)
+class Off:
+    """How far the cells of a photo are off."""
+
+    residual: Annotated[Tensor, "rows columns"]  # mean of a cell and its neighbours, 0 where unknown
+    known: Annotated[Tensor, "rows columns"]  # bool
+    high: Annotated[Tensor, "rows columns"]  # bool: above the limit
+    limit: Annotated[Tensor, ""]
+
+
 class Distractors:
     """Residuals and depths of every photo as it was last rendered, and what follows from them. All on one device."""
 
@@ -67,6 +77,8 @@ class Distractors:
         self.lowest, self.highest = (torch.zeros_like(self.colors) for _ in range(2))  # among a cell and its neighbours
         self.photos: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}  # of a view at a height: see `pooled_photo`
         self.visits = dict.fromkeys(seen, 0)
+        self.at_once = device == "cpu"  # elsewhere what was observed waits for `settle`: asking stops the device
+        self.waiting: list[int] = []
         self.found: dict[int, Annotated[Tensor, "rows columns"]] = {}  # bool, of photos in which there is something
 
     def observe(
@@ -75,7 +87,8 @@ class Distractors:
     ) -> None:  # fmt: skip
         """A rendering of photo i: its colours, its sums of w z and its alpha. Nothing may ask for gradients.
 
-        Colours are compared but for a gain that is common to the photo, so that its exposure says nothing.
+        Colours are compared but for a gain that is common to the photo, so that its exposure says nothing. Only on a CPU
+        the photo is judged at once.
         """
         self.visits[i] += 1
         if self.visits[i] % EVERY:
@@ -96,24 +109,37 @@ class Distractors:
         self.lowest[i, :, : size[0], : size[1]] = -max_pool2d(-colors, 3, 1, 1)
         self.residuals[i, : size[0], : size[1]] = residual
         self.depths[i, : size[0], : size[1]] = torch.where(alpha > OPAQUE, z / alpha.clamp_min(OPAQUE), 0)
-        found = self.judged(i)
-        if found is None:
-            self.found.pop(i, None)
-        else:
-            self.found[i] = found
+        self.waiting.append(i)
+        if self.at_once:
+            self.settle()
 
-    def judged(self, i: int) -> Annotated[Tensor, "rows columns"] | None:
-        """The cells of photo i that show what the other photos do not (bool); None where there is no region of them."""
+    def settle(self) -> None:
+        """Judge the photos that were observed since the last time. The device is asked once, where nothing is in any."""
+        waiting, self.waiting = list(dict.fromkeys(self.waiting)), []
+        if not waiting:
+            return
+        off = [self.off(i) for i in waiting]
+        begins = torch.stack([(box(cells.high.float(), CORE) > VOTE).any() for cells in off]).tolist()
+        for i, cells, some in zip(waiting, off, begins, strict=True):
+            found = self.judged(i, cells) if some or i in self.found else None
+            if found is None:
+                self.found.pop(i, None)
+            else:
+                self.found[i] = found
+
+    def off(self, i: int) -> Off:
         residual = self.residuals[i, : self.cells[i].rows, : self.cells[i].columns]
         known = torch.isfinite(residual)
         smooth = box(torch.where(known, residual, 0), 3)
         limit = (ABOVE * torch.where(known, smooth, torch.nan).nanmedian()).clamp_min(LEAST)
-        high = known & (smooth > limit)
-        if i not in self.found and not bool((box(high.float(), CORE) > VOTE).any()):
-            return None
-        off = known & (smooth > BESIDE * limit)
-        strange, unmet = self.contradicted(i, smooth, known)
-        region = box((strange & high).float(), CORE) > VOTE
+        return Off(smooth, known, known & (smooth > limit), limit)
+
+    def judged(self, i: int, cells: Off) -> Annotated[Tensor, "rows columns"] | None:
+        """The cells of photo i that show what the other photos do not (bool); None where there is no region of them."""
+        known = cells.known
+        off = known & (cells.residual > BESIDE * cells.limit)
+        strange, unmet = self.contradicted(i, cells.residual, known)
+        region = box((strange & cells.high).float(), CORE) > VOTE
         if i in self.found:  # until others have made the scene what this photo shows
             region = region | (self.found[i] & off)
         if not bool(region.any()):

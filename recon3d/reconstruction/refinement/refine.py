@@ -223,6 +223,8 @@ class Session:
         loss = sum(torch.stack(self.losses).tolist()) / len(self.losses)
         self.curve.append(Mark(step, self.clock.seconds, len(self.parameters), loss))
         self.losses.clear()
+        if self.distractors:
+            self.distractors.settle()
 
     @property
     def rounds(self) -> float:

@@ -31,14 +31,16 @@ def wall() -> tuple[Views, Geometry, list[torch.Tensor]]:
     return views, geometry, depths
 
 
-def found(wall, photos: list[torch.Tensor], masks=None, drawn=None) -> dict[int, torch.Tensor]:
+def found(wall, photos: list[torch.Tensor], masks=None, drawn=None, at_once=True) -> dict[int, torch.Tensor]:
     """What is found when every photo was rendered as the wall looks, as often as it takes to be judged."""
     views, geometry, depths = wall
     distractors = Distractors(geometry.cameras, list(range(len(views))), "cpu")
+    distractors.at_once = at_once
     for _ in range(2 * EVERY):
         for i, photo in enumerate(photos):
             rgb = views.rgb(i) if drawn is None else drawn[i]
             distractors.observe(i, rgb, photo, None if masks is None else masks[i], depths[i], torch.ones_like(depths[i]))
+        distractors.settle()
     size = depths[0].shape
     return {i: ~distractors.allowed(i, None, size) for i in distractors.found}  # type: ignore[operator]
 
@@ -49,9 +51,10 @@ def with_patch(photo: torch.Tensor) -> torch.Tensor:
     return painted
 
 
-def test_a_patch_in_one_photo_is_found_there_and_nowhere_else(wall):
+@pytest.mark.parametrize("at_once", [True, False], ids=["as on a CPU", "as on other devices"])
+def test_a_patch_in_one_photo_is_found_there_and_nowhere_else(wall, at_once):
     photos = [with_patch(wall[0].rgb(i)) if i == 1 else wall[0].rgb(i) for i in range(4)]
-    places = found(wall, photos)
+    places = found(wall, photos, at_once=at_once)
     assert list(places) == [1]
     inside = torch.zeros_like(places[1])
     inside[PATCH] = True
