@@ -29,6 +29,7 @@ from recon3d.pipeline.artefacts import (
     pack_gaussians,
     unpack_gaussians,
 )  # fmt: skip
+from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.exposure import why_fitted
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
@@ -191,8 +192,9 @@ def refined(
     why = why_fitted(request.exposure, [said[name] for name in seen if name in said])
     if request.exposure == "auto" and why is not None:
         asked.progress.note(f"the photos' exposures are fitted: {why} (--exposure)")
+    steps = chosen.budget.steps if request.refine is not None else QUALITY[request.quality].steps_for(len(seen))
     options = Refinement(
-        steps=chosen.budget.steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
+        steps=steps, seconds=chosen.budget.seconds, max_gaussians=chosen.max_gaussians,
         seed=request.seed or 0, refine_cameras=moves_cameras(asked), exposure=why is not None, backend=backend,
         snapshot_every=SNAPSHOT_EVERY,
     )  # fmt: skip

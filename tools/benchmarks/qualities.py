@@ -42,7 +42,8 @@ def cell(flat: Views, known: Geometry, target: Views, target_known: Geometry, qu
             near = brought_near(event.payload.gaussians, known.cameras)
             curve.append([event.payload.step, measure(Scene(near, target_known, target))["mean"]["psnr"]])
 
-    options = Refinement(steps=row.steps, max_gaussians=row.max_gaussians, seed=seed, snapshot_every=row.steps // POINTS)
+    steps = row.steps_for(int(seen.sum()))
+    options = Refinement(steps=steps, max_gaussians=row.max_gaussians, seed=seed, snapshot_every=steps // POINTS)
     refined = refine(flat, known, seeded(flat[seen], known[seen]), options, Progress(listen))
     near = brought_near(refined.gaussians, known.cameras)
     quality_of_end = measure(Scene(near, target_known, target))["mean"]
