@@ -18,6 +18,7 @@ class ViewPlaces:
     what: str  # the views are: photos or frames
     where: str  # places would stand, or why there are none
     source: str  # of the places, in the words of a report
+    one_receiver: bool  # told them all while it moved, so that their errors go together
     note: str | None = None  # for the user
 
 
@@ -27,7 +28,7 @@ def places_of(views: Views) -> ViewPlaces:
     if not frames:
         found = {i: place_of(source.path) for i, source in enumerate(views.sources) if source.pixels is None}
         known = {i: place for i, place in found.items() if place is not None}
-        return ViewPlaces(known, "photos", "in their EXIF", "photos")
+        return ViewPlaces(known, "photos", "in their EXIF", "photos", one_receiver=False)
     told = frame_places(views.sources[frames[0]].path, [views.sources[i].frame for i in frames])
     known = {i: place for i, place in zip(frames, told.places, strict=True) if place is not None}
-    return ViewPlaces(known, "frames", told.why, f"frames ({told.kind})", told.note)
+    return ViewPlaces(known, "frames", told.why, f"frames ({told.kind})", one_receiver=True, note=told.note)

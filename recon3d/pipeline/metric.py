@@ -27,7 +27,14 @@ from recon3d.pipeline.metric_request import FLAG, Metric, two_of
 from recon3d.pipeline.plan import network_device
 from recon3d.pipeline.sources import Asked
 from recon3d.reconstruction.metric_depth import metres_for_a_unit
-from recon3d.reconstruction.metric_scale import MOST_DEVIATION, PlacesFit, fit_places, scale_of_length, scale_of_ratios
+from recon3d.reconstruction.metric_scale import (
+    MOST_DEVIATION,
+    PlacesFit,
+    deviation_of_track,
+    fit_places,
+    scale_of_length,
+    scale_of_ratios,
+)
 
 OTHERWISE = "Leave --metric out, or give metres between two cameras, as 2.5:IMG_1.jpg,IMG_7.jpg"
 LEAST_PLACES = 3
@@ -153,7 +160,8 @@ def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Me
     told = FirstPlace(views.names[first], known[first].latitude, known[first].longitude, known[first].altitude)
     names = tuple(views.names[i] for i in rows)
     source = f"GPS of {int(fit.used.sum())} {found.source}" + ("" if has_height else ", heights unknown")
-    report = MetricReport(metric.way, source, True, scale, deviation=fit.deviation, gps=gps_report(told, names, fit, scale))
+    deviation = deviation_of_track(fit, centers) if found.one_receiver else fit.deviation
+    report = MetricReport(metric.way, source, True, scale, deviation=deviation, gps=gps_report(told, names, fit, scale))
     return scaled(geometry, scale), report
 
 
