@@ -44,7 +44,7 @@ METRIC = "da3-metric"  # a key of recon3d.models.weights.table
 
 @dataclass(frozen=True)
 class FirstPlace:
-    """The photo that places are told relative to, in double precision."""
+    """The photo or frame that places are told relative to, in double precision."""
 
     photo: str
     latitude: float
@@ -54,7 +54,7 @@ class FirstPlace:
 
 @dataclass(frozen=True)
 class GpsReport:
-    """How the places of the photos fit the cameras."""
+    """How the places of photos or frames fit the cameras."""
 
     first: FirstPlace
     residuals: Mapping[str, float]  # metres, by photo

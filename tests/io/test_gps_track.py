@@ -150,6 +150,21 @@ def test_why_a_frame_has_no_place_is_said(tmp_path):
     assert found.why == "the good samples of the video's GPS5 track stand from 0.0 to 0.0 s"
 
 
+def test_apples_location_is_one_place_too(tmp_path):
+    import av
+
+    plain, path = videos.plain_video(tmp_path / "a.mp4"), tmp_path / "b.mov"
+    with av.open(str(plain)) as video, av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as container:
+        container.metadata["com.apple.quicktime.location.ISO6709"] = "+46.8426-091.9946+200.000/"
+        stream = container.add_stream_from_template(video.streams[0])
+        for packet in video.demux(video.streams[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    assert b"com.apple.quicktime.location.ISO6709" in path.read_bytes()
+    assert said_of(path) == "the video tells one place only, which gives no scale"
+
+
 def test_a_film_with_subtitles_and_other_telemetry_has_no_gps_track(tmp_path):
     path = videos.drone(tmp_path / "a.mp4", say=lambda place: "We will always have latitude.")
     videos.add_track(path, b"fdsc", [b"GPRO" + bytes(60)] * 4, [1000] * 4)
