@@ -11,6 +11,7 @@ from typing import Literal
 
 from recon3d.errors import InputError, check_exists
 from recon3d.io import photos, video
+from recon3d.io.dji_subtitles import file_beside
 from recon3d.io.json_input import MAX_BYTES
 from recon3d.io.masks import FOLDER, find_mask, mask_folders
 from recon3d.io.transforms_json import read_transforms, split_files
@@ -211,7 +212,8 @@ def _found_photos(root: Path, pictures: list[Path]) -> Found:
 def _found_video(path: Path) -> Found:
     if path.stat().st_size == 0:
         raise InputError(path, "empty file", "Copy it again")
-    return Found("video", path, (path,), (path,))
+    beside = file_beside(path)
+    return Found("video", path, (path,) if beside is None else (path, beside), (path,))
 
 
 def _found_cameras_file(path: Path) -> Found:

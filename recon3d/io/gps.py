@@ -39,12 +39,19 @@ def place_in(tags: dict[int, Any]) -> Place | None:
     gps = ExifTags.GPS
     latitude = degrees(tags.get(gps.GPSLatitude), tags.get(gps.GPSLatitudeRef), "S", 90.0)
     longitude = degrees(tags.get(gps.GPSLongitude), tags.get(gps.GPSLongitudeRef), "W", 180.0)
-    if latitude is None or longitude is None or (latitude == 0 and longitude == 0):  # 0, 0: written where there was no fix
+    if latitude is None or longitude is None:
         return None
     altitude = finite(tags.get(gps.GPSAltitude))
     reference = tags.get(gps.GPSAltitudeRef, 0)
     below = (reference[0] if isinstance(reference, bytes) and reference else reference) in BELOW_SEA_LEVEL
-    return Place(latitude, longitude, -altitude if altitude is not None and below else altitude)
+    return on_earth(latitude, longitude, -altitude if altitude is not None and below else altitude)
+
+
+def on_earth(latitude: float, longitude: float, altitude: float | None) -> Place | None:
+    """The place, without an altitude that is no number; None where it is not on the Earth."""
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180) or (latitude == 0 and longitude == 0):
+        return None  # 0, 0 is written where there was no fix
+    return Place(latitude, longitude, altitude if altitude is not None and math.isfinite(altitude) else None)
 
 
 def degrees(parts: Any, reference: Any, negative: str, most: float) -> float | None:

@@ -43,7 +43,7 @@ def choose_frames(path: Path, max_images: int, fps: float | None = None, advance
 
     One pass over the video, holding one frame at a time; `advance(done, total)` is told of it. Raises InputError.
     """
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         stamps = [p.pts for p in container.demux(stream) if p.size]
         times = None if None in stamps else sorted(stamps)
         if not stamps:
@@ -78,7 +78,7 @@ def frames_of(path: Path, seek_to: int | None = None) -> Iterator[tuple[Frame, A
     from av.error import EOFError as EndOfFile
     from av.error import InvalidDataError
 
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         if seek_to is not None:
             container.seek(seek_to, stream=stream, backward=True)
         count = itertools.count()
@@ -128,16 +128,18 @@ def _span(times: list[int]) -> tuple[int, float]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def opened_video(path: Path) -> Iterator[tuple[Any, Any]]:
     """PyAV's container and its video stream; what goes wrong inside becomes an InputError that names the file."""
     import av
     from av.error import FFmpegError
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise _no_frames(path)
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError(path, "its frames are stored in a way that nothing here decodes", "Convert it to MP4 (H.264)")
             stream.thread_type = "AUTO"
             if stream.width * stream.height > PIXEL_LIMIT:
                 what = f"too large: frames of {stream.width}x{stream.height} pixels"

@@ -17,7 +17,8 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.similarity import Similarity, fit_points
 from recon3d.core.views import Views
 from recon3d.errors import InputError
-from recon3d.io.gps import Place, place_of
+from recon3d.io.gps import Place
+from recon3d.io.view_places import ViewPlaces, places_of
 from recon3d.models import checkpoints
 from recon3d.models.checkpoints import WeightsReport
 from recon3d.models.da3.mono import Da3Mono
@@ -26,7 +27,14 @@ from recon3d.pipeline.metric_request import FLAG, Metric, two_of
 from recon3d.pipeline.plan import network_device
 from recon3d.pipeline.sources import Asked
 from recon3d.reconstruction.metric_depth import metres_for_a_unit
-from recon3d.reconstruction.metric_scale import MOST_DEVIATION, PlacesFit, fit_places, scale_of_length, scale_of_ratios
+from recon3d.reconstruction.metric_scale import (
+    MOST_DEVIATION,
+    PlacesFit,
+    deviation_of_track,
+    fit_places,
+    scale_of_length,
+    scale_of_ratios,
+)
 
 OTHERWISE = "Leave --metric out, or give metres between two cameras, as 2.5:IMG_1.jpg,IMG_7.jpg"
 LEAST_PLACES = 3
@@ -36,7 +44,7 @@ METRIC = "da3-metric"  # a key of recon3d.models.weights.table
 
 @dataclass(frozen=True)
 class FirstPlace:
-    """The photo that places are told relative to, in double precision."""
+    """The photo or frame that places are told relative to, in double precision."""
 
     photo: str
     latitude: float
@@ -46,7 +54,7 @@ class FirstPlace:
 
 @dataclass(frozen=True)
 class GpsReport:
-    """How the places of the photos fit the cameras."""
+    """How the places of photos or frames fit the cameras."""
 
     first: FirstPlace
     residuals: Mapping[str, float]  # metres, by photo
@@ -82,7 +90,10 @@ def check_metric(metric: Metric, asked: Asked) -> None:
         what = f"the cameras of {int(views.pose_known.sum())} of {len(views)} photos are given, and a unit needs two"
         raise InputError(FLAG, what, "Give cameras with --cameras, or another way: gps, network or a length")
     elif metric.way == "gps":
-        check_places(views)
+        known = places_of(views)
+        if known.note is not None:
+            asked.progress.note(known.note)
+        check_places(known, len(views))
 
 
 def in_metres(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
@@ -135,10 +146,10 @@ def known_names(asked: Asked) -> list[str]:
 
 
 def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
-    """By a robust similarity from camera centres to the places in the photos' EXIF, relative to the first of these."""
-    known = places_of(views)
-    check_places(views)
-    rows = sorted(known)
+    """By a robust similarity from camera centres to the places of photos or frames, relative to the first of these."""
+    found = places_of(views)
+    check_places(found, len(views))
+    known, rows = found.places, sorted(found.places)
     first, places, has_height = local_places(known)
     centers = geometry.cameras.centers_in_world[rows]
     try:
@@ -148,8 +159,9 @@ def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Me
     scale = float(fit.metres_from_world.scale)
     told = FirstPlace(views.names[first], known[first].latitude, known[first].longitude, known[first].altitude)
     names = tuple(views.names[i] for i in rows)
-    source = f"GPS of {int(fit.used.sum())} photos" + ("" if has_height else ", heights unknown")
-    report = MetricReport(metric.way, source, True, scale, deviation=fit.deviation, gps=gps_report(told, names, fit, scale))
+    source = f"GPS of {int(fit.used.sum())} {found.source}" + ("" if has_height else ", heights unknown")
+    deviation = deviation_of_track(fit, centers) if found.one_receiver else fit.deviation
+    report = MetricReport(metric.way, source, True, scale, deviation=deviation, gps=gps_report(told, names, fit, scale))
     return scaled(geometry, scale), report
 
 
@@ -193,12 +205,6 @@ def scaled(geometry: Geometry, scale: float) -> Geometry:
     return geometry.transformed(Similarity.of(scale))
 
 
-def places_of(views: Views) -> dict[int, Place]:
-    """View -> what its photo's EXIF says. Frames of a video say nothing."""
-    found = {i: place_of(s.path) for i, s in enumerate(views.sources) if s.frame is None and s.pixels is None}
-    return {i: place for i, place in found.items() if place is not None}
-
-
 def local_places(known: Mapping[int, Place]) -> tuple[int, Tensor, bool]:
     """The view whose place is the zero, all places (in the order of views) in metres east, north and up of it, and whether
     photos tell heights: where any does not, all are taken to be at one."""
@@ -209,20 +215,19 @@ def local_places(known: Mapping[int, Place]) -> tuple[int, Tensor, bool]:
     return rows[0], torch.from_numpy(east_north_up(degrees, degrees[0])), has_height
 
 
-def check_places(views: Views) -> None:
-    """Raise InputError where photos tell too few places, one only, or places on a line."""
-    known = places_of(views)
+def check_places(found: ViewPlaces, count: int) -> None:
+    """Raise InputError where the `count` views tell too few places, one only, or places on a line."""
+    known, what = found.places, found.what
     if len(known) < LEAST_PLACES:
-        where = "a video's frames tell none" if not known and views.sources[0].frame is not None else "in their EXIF"
-        what = f"gps: {len(known)} of {len(views)} photos tell where they were taken ({where}), and {LEAST_PLACES} are needed"
-        raise InputError(FLAG, what, OTHERWISE)
+        told = f"{len(known)} of {count} {what} tell where they were taken ({found.where})"
+        raise InputError(FLAG, f"gps: {told}, and {LEAST_PLACES} are needed", OTHERWISE)
     _, places, _ = local_places(known)
     if float((places - places.mean(0)).norm(dim=1).max()) < SAME_PLACE:
-        raise InputError(FLAG, f"gps: all {len(known)} photos tell the same place", OTHERWISE)
+        raise InputError(FLAG, f"gps: all {len(known)} {what} tell the same place", OTHERWISE)
     try:
         fit_points(places, places)
     except ValueError as error:
-        raise InputError(FLAG, f"gps: the places of the {len(known)} photos lie on one line", OTHERWISE) from error
+        raise InputError(FLAG, f"gps: the places of the {len(known)} {what} lie on one line", OTHERWISE) from error
 
 
 MEASURES: dict[str, Any] = {"length": of_length, "poses": of_poses, "gps": of_gps, "network": of_network}

@@ -51,8 +51,9 @@ class Request:
     """Known cameras, matched by name: a cameras.json, a transforms.json, a COLMAP model, an OpenSfM reconstruction.json, or
     what Metashape (XML) or RealityScan (CSV) exports. Followed, never changed."""
     metric: str = "none"
-    """Where metres come from: none; poses (the given cameras are in metres); gps (of the photos' EXIF); network (the
-    geometry's own metres, else da3-metric); or the metres between the centres of two cameras, as 2.5:IMG_1.jpg,IMG_7.jpg."""
+    """Where metres come from: none; poses (the given cameras are in metres); gps (of the photos' EXIF, or of the
+    video's GPS track); network (the geometry's own metres, else da3-metric); or the metres between the centres of two
+    cameras, as 2.5:IMG_1.jpg,IMG_7.jpg."""
     metric_weights: str | None = None
     """Of da3-metric: a checkpoint file, a folder with one, or `random`; without it the published file, downloaded once."""
     quality: Literal["preview", "standard", "high"] = "standard"

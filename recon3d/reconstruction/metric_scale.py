@@ -19,6 +19,9 @@ MOST_DEVIATION = 0.1  # of the scale: what is less certain is not taken
 # within 4.9 m under open sky (gps.gov, after van Diggelen & Enge 2015). It is what keeps three or four tags, which happen to
 # fit well, from being believed; many tags outweigh it.
 USUAL_ERROR, WORTH = 2.0, 4.0
+# Metres by which the errors of a receiver, which drift while it films, shift the size of what it goes around, however many
+# frames there are: what tools/benchmarks/video_gps.py finds for drifts of 1.8 m that are forgotten in 20 to 600 seconds.
+SHARED_ERROR = 0.75
 STARTS, SAMPLE = 100, 3  # fits to a few places each
 CLOSE = 4.033  # standard deviations of an axis: 999 of 1000 errors in space are shorter (chi, three degrees of freedom)
 MEDIAN_LENGTH = 1.538  # of such errors
@@ -77,6 +80,14 @@ def fit_places(centers: Annotated[Tensor, "N 3"], places: Annotated[Tensor, "N 3
     residuals = errors_of(similarity, centers, places)
     spread = float(similarity.scale) * (centers[used] - centers[used].mean(0)).square().sum().sqrt()
     return PlacesFit(similarity, float(axis_error(residuals[used]) / spread), residuals, used)
+
+
+def deviation_of_track(fit: PlacesFit, centers: Annotated[Tensor, "N 3"]) -> float:
+    """The deviation of the scale where one receiver told all places while it moved: `fit` takes their errors to be
+    independent, and the frames of a video share them."""
+    used = centers[fit.used].double()
+    spread = float(fit.metres_from_world.scale) * float((used - used.mean(0)).square().sum(1).mean().sqrt())
+    return math.hypot(fit.deviation, SHARED_ERROR / spread)
 
 
 def fits_of_few(centers: Tensor, places: Tensor) -> Iterator[Similarity]:

@@ -111,6 +111,13 @@ def test_a_file_that_is_no_video_is_refused_by_name(tmp_path):
         choose_frames(path, 10)
 
 
+def test_a_video_that_nothing_decodes_is_refused_by_name(tmp_path):
+    path = write_video(tmp_path / "a.mp4", [numbered(i) for i in range(3)])
+    path.write_bytes(path.read_bytes().replace(b"mp4v", b"none").replace(b"esds", b"free"))
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: its frames are stored in a way that nothing here decodes"):
+        choose_frames(path, 10)
+
+
 def test_a_video_without_frames_is_refused_by_name(tmp_path):
     import av
 

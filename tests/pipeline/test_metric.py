@@ -11,13 +11,16 @@ from PIL import ExifTags, Image
 from recon3d.cli.main import outcome
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.errors import InputError
+from recon3d.io.gps import Place
 from recon3d.io.load import Loaded
 from recon3d.io.photos import Source
+from recon3d.io.video import choose_frames
 from recon3d.pipeline.metric import check_metric, in_metres
 from recon3d.pipeline.metric_request import parse_metric, two_of
 from recon3d.pipeline.request import Request, plan
 from recon3d.pipeline.sources import Asked
 from recon3d.progress import Progress
+from tests.io import gps_videos
 from tests.io.input_files import picture, save
 from tests.reconstruction.scenes import bare_geometry, views_of
 
@@ -177,3 +180,109 @@ def test_photos_and_poses_that_are_not_there_are_refused_before_anything_is_matc
         save(tmp_path / "photos" / f"{i}.jpg", picture(seed=i))
     assert outcome(["run", str(tmp_path / "photos"), "--metric", metric, "--out", str(tmp_path / "scene.ply")]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"recon3d: error: --metric: {said}")
+
+
+def offset(seconds: float) -> tuple[float, float, float]:
+    """Metres east, north and up of FIRST: a third of a circle of 15 m in 4 seconds, going up and down."""
+    return 15 * np.cos(0.5 * seconds), 15 * np.sin(0.5 * seconds), 2 * np.sin(1.5 * seconds)
+
+
+def around(seconds: float) -> Place:
+    east, north, up = offset(seconds)
+    return Place(FIRST[0] + north / 111_155, FIRST[1] + east / 76_270, FIRST[2] + up)
+
+
+def of_video(video: Path, unit: float):
+    """Frames of a video that moves as `around` says, whose geometry has units of `unit` metres."""
+    frames = choose_frames(video, 20).frames
+    away = torch.tensor([offset(frame.index / gps_videos.RATE) for frame in frames], dtype=torch.float64)
+    centers = torch.stack([away[:, 0], -away[:, 2], away[:, 1]], 1)
+    cameras = arc_of_cameras(Synthetic(views=len(frames), height=48, width=64))
+    poses = cameras.camera_from_world.clone()
+    poses[:, :3, 3] = -(poses[:, :3, :3] @ (centers / unit)[..., None])[..., 0]
+    views = views_of(torch.zeros(len(frames), 3, 48, 64))
+    names = tuple(f"frame_{frame.index:05d}.png" for frame in frames)
+    views = replace(views, names=names, sources=tuple(Source(video, frame) for frame in frames))
+    request = Request(metric="gps")
+    asked = Asked(request, plan(request), Loaded(views, (), True, None, (), False), "video", None, Progress())
+    return views, bare_geometry(replace(cameras, camera_from_world=poses)), asked, centers
+
+
+@pytest.mark.parametrize(
+    ("kind", "write"),
+    [("GPS5", gps_videos.gopro), ("CAMM 6", gps_videos.street_view), ("subtitles", gps_videos.drone_with_file)],
+)
+def test_the_track_of_a_video_brings_its_cameras_to_metres(kind, write, tmp_path):
+    views, geometry, asked, centers = of_video(write(tmp_path / "a.mp4", around), unit=4.0)
+    gps = parse_metric("gps", None)
+    check_metric(gps, asked)
+    moved, report = in_metres(gps, views, geometry, asked=asked)
+    assert report.taken and report.metres_per_unit == pytest.approx(4.0, rel=2e-3)
+    assert torch.allclose(moved.cameras.centers_in_world, centers, atol=0.03)
+    assert moved.scale_source == f"GPS of 20 frames ({kind})"
+    assert report.gps is not None and report.gps.first.photo == views.names[0] and report.gps.rms_metres < 0.1
+    assert asked.progress.notes == []
+
+
+def test_a_track_of_a_few_metres_is_too_uncertain_and_not_taken(tmp_path):
+    def small(seconds: float) -> Place:
+        place = around(seconds)
+        return Place(FIRST[0] + (place.latitude - FIRST[0]) / 60, FIRST[1] + (place.longitude - FIRST[1]) / 60, FIRST[2])
+
+    views, geometry, asked, _ = of_video(gps_videos.gopro(tmp_path / "a.mp4", small), unit=1.0)
+    found, report = in_metres(parse_metric("gps", None), views, geometry, asked=asked)
+    assert found is geometry and not report.taken and "standard deviation" in (report.why or "")
+
+
+def test_a_damaged_track_is_one_note_and_what_is_left_gives_the_scale(tmp_path):
+    payloads = [gps_videos.gps5([around(s + i / 18) for i in range(18)]) for s in range(4)]
+    payloads[2] = payloads[2][:-30]
+    video = gps_videos.add_track(gps_videos.plain_video(tmp_path / "a.mp4"), b"gpmd", payloads, [1000] * 4)
+    views, geometry, asked, _ = of_video(video, unit=4.0)
+    gps = parse_metric("gps", None)
+    check_metric(gps, asked)
+    _, report = in_metres(gps, views, geometry, asked=asked)
+    assert report.taken and report.metres_per_unit == pytest.approx(4.0, rel=0.02)
+    assert asked.progress.notes == [f"{video}: what cannot be read of its GPMF track (1 packets) is left out"]
+
+
+def still(seconds: float) -> Place:
+    return around(0)
+
+
+def without_fix(places):
+    return gps_videos.gps5(places, fix=0)
+
+
+REFUSED_VIDEOS = {
+    "no track": (gps_videos.plain_video, "0 of 8 frames tell where they were taken (the video has no GPS track)"),
+    "one place": (
+        lambda path: gps_videos.add_place(gps_videos.plain_video(path)),
+        "0 of 8 frames tell where they were taken (the video tells one place only, which gives no scale)",
+    ),
+    "no fix": (
+        lambda path: gps_videos.gopro(path, around, payload=without_fix),
+        "0 of 8 frames tell where they were taken (none of the 72 samples of the video's GPS5 track has a good fix)",
+    ),
+    "too few": (
+        lambda path: gps_videos.add_track(
+            gps_videos.plain_video(path), b"gpmd", [gps_videos.gps5([around(i / 18) for i in range(9)])], [500]
+        ),
+        "2 of 8 frames tell where they were taken (the good samples of the video's GPS5 track stand from 0.0 to 0.4 s)",
+    ),
+    "standing still": (lambda path: gps_videos.gopro(path, still), "all 8 frames tell the same place"),
+    "damaged": (
+        lambda path: gps_videos.add_track(gps_videos.plain_video(path), b"gpmd", [b"DEVC\0\4\xff\xff" + bytes(9)], [500]),
+        "0 of 8 frames tell where they were taken (the video's GPMF track cannot be read)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("write", "said"), REFUSED_VIDEOS.values(), ids=REFUSED_VIDEOS)
+def test_a_video_that_gives_no_scale_is_refused_in_one_line_before_anything_is_matched(write, said, tmp_path, capsys):
+    write(tmp_path / "clip.mp4")
+    arguments = [str(tmp_path / "clip.mp4"), "--max-images", "8", "--metric", "gps", "--out", str(tmp_path / "scene.ply")]
+    assert outcome(["run", *arguments]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"recon3d: error: --metric: gps: {said}")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

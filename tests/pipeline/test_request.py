@@ -3,6 +3,7 @@
 import pytest
 
 from recon3d.errors import InputError
+from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.request import Request, parse_budget, parse_holdout, plan
 
 
@@ -37,6 +38,11 @@ def test_quality_sets_only_what_was_not_given():
     assert (high.max_size, high.budget.steps, high.max_gaussians) == (100, 4000, 200_000)
     assert plan(Request(quality="high"), on_a_gpu=True).max_gaussians == 500_000
     assert plan(Request(max_gaussians=7), on_a_gpu=True).max_gaussians == 7
+
+
+def test_high_quality_goes_through_few_photos_no_more_than_they_bear():
+    assert [QUALITY["high"].steps_for(photos) for photos in (3, 10, 20, 40, 400)] == [1000, 1000, 2000, 4000, 4000]
+    assert {QUALITY[name].steps_for(photos) for name in ("preview", "standard") for photos in (3, 400)} == {300, 1000}
 
 
 @pytest.mark.parametrize(

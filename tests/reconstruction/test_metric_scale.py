@@ -7,7 +7,14 @@ import torch
 
 from recon3d.core.rotations import rotation_from_vector
 from recon3d.core.similarity import Similarity
-from recon3d.reconstruction.metric_scale import MOST_DEVIATION, PlacesFit, fit_places, scale_of_length, scale_of_ratios
+from recon3d.reconstruction.metric_scale import (
+    MOST_DEVIATION,
+    PlacesFit,
+    deviation_of_track,
+    fit_places,
+    scale_of_length,
+    scale_of_ratios,
+)
 
 TRUE = 3.7  # metres for a unit of the world
 
@@ -66,6 +73,42 @@ def test_exact_places_of_few_photos_far_apart_are_taken():
     fit = fit_places(centers, metres)
     assert float(fit.metres_from_world.scale) == pytest.approx(TRUE, rel=1e-9) and fit.deviation < MOST_DEVIATION
     assert float(fit.residuals.max()) < 1e-6
+
+
+def drifting(count: int, seed: int, across: float, forget: int) -> tuple[torch.Tensor, PlacesFit]:
+    """A capture whose places are off by a drift of 2 metres by axis, forgotten in so many places; and its fit."""
+    centers, metres = capture(count, seed, across)
+    keep = math.exp(-1 / forget)
+    steps = 2 * torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    steps[1:] *= math.sqrt(1 - keep**2)
+    for i in range(1, count):
+        steps[i] += keep * steps[i - 1]
+    return centers, fit_places(centers, metres + steps)
+
+
+@pytest.mark.parametrize("forget", [40, 200])
+def test_a_drift_beside_a_desk_is_not_believed_however_many_frames_share_it(forget):
+    for seed in range(6):
+        centers, fit = drifting(100, seed, across=0.5, forget=forget)
+        assert deviation_of_track(fit, centers) > MOST_DEVIATION
+        assert abs(float(fit.metres_from_world.scale) / TRUE - 1) > 0.1  # it is wrong indeed
+
+
+def test_a_drift_over_30_metres_is_believed_as_far_as_it_is_right():
+    errors, said = [], []
+    for seed in range(20):
+        centers, fit = drifting(100, seed, across=30, forget=40)
+        errors.append(float(fit.metres_from_world.scale) / TRUE - 1)
+        said.append(deviation_of_track(fit, centers))
+    assert max(said) < MOST_DEVIATION
+    assert float(torch.tensor(errors).square().mean().sqrt()) < 1.5 * sum(said) / len(said)
+
+
+def test_what_frames_share_is_added_by_the_size_of_the_capture():
+    centers, metres = capture(30, 0)
+    spread = float((metres - metres.mean(0)).square().sum(1).mean().sqrt())
+    fit = fit_places(centers, metres)
+    assert deviation_of_track(fit, centers) == pytest.approx(math.hypot(fit.deviation, 0.75 / spread), rel=1e-6)
 
 
 @pytest.mark.parametrize("count", [2, 5])
