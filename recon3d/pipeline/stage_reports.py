@@ -119,6 +119,7 @@ class BundleAdjustmentReport:
 
     kept: bool
     why: str
+    tracks: str | None = None  # whose: sift, or the network's own (mast3r, vggt); None: none were looked for
     held_back_tracks: int | None = None  # by which it was judged
     px_before: float | None = None  # median over their observations
     px_after: float | None = None
