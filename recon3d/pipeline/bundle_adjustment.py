@@ -96,21 +96,61 @@ def with_what_is_known(flat: Views, loaded: Views) -> Views:
 def improved(
     views: Views, geometry: Geometry, photos: Views, fixed: torch.Tensor, how: Matched, progress: Progress
 ) -> Improved:
-    """Match the undistorted photos behind `views`, adjust, and keep what is better on tracks that were held back: by SIFT, else
-    by the matches of the network itself, where the geometry has some.
+    """Match the undistorted photos behind `views`, adjust, and keep what is better on tracks that were held back: by SIFT, and
+    what that leaves by the matches of the network itself, where the geometry has some.
 
     `photos` say of the same views what is known of their lenses, and which share a camera; `fixed` (bool) cameras stay.
     """
     same = replace(geometry, matches=None) if geometry.matches is not None else geometry
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
         found, report = adjusted_to(sift(views, photos, how, Path(folder), progress), views, same, photos, fixed, how, progress)
-        if report.kept or geometry.matches is None:
-            return found, report
         own = geometry.matches
+        if own is None or (report.kept and not report.following):
+            return found, report
+        if report.kept:
+            return with_rest((found, report), own, views, photos, fixed, how, Path(folder), progress)
         progress.note(f"{NAME}: SIFT's matches leave the cameras, as {report.why}; those of {own.source} are tried")
         second = network_matches(own, photos, how, Path(folder))
         found, of_own = adjusted_to(second, views, same, photos, fixed, how, progress)
     return found, of_own if of_own.kept else neither(report, of_own)
+
+
+def with_rest(
+    by_sift: Improved, own: Matches, views: Views, photos: Views, fixed: torch.Tensor, how: Matched, folder: Path,
+    progress: Progress,
+) -> Improved:  # fmt: skip
+    """The views that SIFT's matches did not join, adjusted to the network's own: the others, and their lenses, stay."""
+    found, report = by_sift
+    assert report.following is not None
+    free = torch.tensor([name in report.following for name in views.names])
+    told = torch.isin(photos.camera_index, photos.camera_index[~free]).tolist()
+    adjusted = pinholes(views, found.cameras)
+    lenses = tuple(lens if of_adjusted else given for lens, given, of_adjusted in zip(adjusted, photos.lenses, told, strict=True))
+    held = replace(photos, lenses=lenses)
+    more, of_more = adjusted_to(network_matches(own, held, how, folder), views, found, held, fixed | ~free, how, progress)
+    if not of_more.kept or of_more.following is None:
+        return by_sift
+    left = tuple(name for name in report.following if name in of_more.following)
+    joined = tuple(name for name in report.following if name not in left)
+    whole = with_points_of(found, more, free)
+    adjusted_views = None if report.adjusted is None else report.adjusted + len(joined)
+    return whole, replace(report, adjusted=adjusted_views, following=left, joined=joined, points=len(whole.points))
+
+
+def with_points_of(first: Geometry, second: Geometry, free: torch.Tensor) -> Geometry:
+    """The second's cameras with the points of both; depth followed the first's in views that are not `free` (bool)."""
+    assert first.tracks is not None and second.tracks is not None
+    points, colors, errors = (torch.cat([getattr(g, name) for g in (first, second)]) for name in ("points", "colors", "errors"))
+    tracks = Tracks(
+        torch.cat((first.tracks.view, second.tracks.view)),
+        torch.cat((first.tracks.point, second.tracks.point + len(first.points))),
+        torch.cat((first.tracks.xy, second.tracks.xy)),
+    )
+    depth = None
+    if first.depth is not None and second.depth is not None:
+        maps = zip(first.depth, second.depth, free.tolist(), strict=True)
+        depth = tuple(moved if moves else kept for kept, moved, moves in maps)
+    return replace(second, points=points, colors=colors, errors=errors, tracks=tracks, depth=depth)
 
 
 @dataclass(frozen=True)
@@ -207,8 +247,9 @@ def in_words(report: BundleAdjustmentReport) -> str:
         return f"{NAME}: cameras stay as predicted, as {report.why}"
     by = "" if report.tracks == "sift" else f" to the matches of {report.tracks}"
     fit = f"{report.px_before} to {report.px_after} px (median, {report.held_back_tracks} tracks held back)"
+    joined = f"; {len(report.joined)} of them to the network's own matches" if report.joined else ""
     follows = f"; {len(report.following)} follow their neighbours" if report.following else ""
-    return f"{NAME}: {report.adjusted} cameras adjusted{by}, {fit}{follows}"
+    return f"{NAME}: {report.adjusted} cameras adjusted{by}, {fit}{joined}{follows}"
 
 
 def pack(found: Improved) -> Arrays:

@@ -127,6 +127,7 @@ class BundleAdjustmentReport:
     agreeing_after: float | None = None
     adjusted: int | None = None  # views
     following: tuple[str, ...] | None = None  # views that matches did not adjust, and that followed their neighbours
+    joined: tuple[str, ...] | None = None  # adjusted views that SIFT's tracks did not reach, and the network's own did
     points: int | None = None
     depth_scales: tuple[float, ...] | None = None  # least and largest, by which the depth of views was multiplied
     depth_off_before: float | None = None  # median share by which depth differs from that of the points, in one scale

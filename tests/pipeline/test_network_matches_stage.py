@@ -19,7 +19,8 @@ from recon3d.io.detect import detect
 from recon3d.io.load import load_views
 from recon3d.io.undistortion import undistorted_views
 from recon3d.metrics.poses import pair_errors
-from recon3d.pipeline.bundle_adjustment import Matched, improved, in_words, pack, unpack
+from recon3d.pipeline import bundle_adjustment
+from recon3d.pipeline.bundle_adjustment import Database, Matched, improved, in_words, network_matches, pack, unpack
 from recon3d.pipeline.choices import FEW
 from recon3d.pipeline.request import Request
 from recon3d.pipeline.to_adjust import adjusts
@@ -120,3 +121,34 @@ def test_a_network_is_asked_only_where_cameras_may_be_adjusted(words, known, tri
     request = Request(**({"geometry": "mast3r-512"} | words))
     loaded = types.SimpleNamespace(points=None, views=types.SimpleNamespace(pose_known=torch.full((3,), known)))
     assert adjusts(request, loaded, request.geometry) == tried  # type: ignore[arg-type]
+
+
+def test_views_that_sift_does_not_reach_are_joined_and_the_others_stay(case, monkeypatch):
+    """SIFT's tracks between three of four views; the network's through all. Depth of a plane before each camera."""
+    all_views = as_tracks(case.truth)
+    first_three = replace(all_views.where(all_views.view < 3), source="sift")
+
+    def sift(views, photos, how, folder, progress) -> Database:
+        return network_matches(first_three, photos, how, folder)
+
+    monkeypatch.setattr(bundle_adjustment, "sift", sift)
+    depth = tuple(torch.full((240, 320), 4.0) for _ in range(4))
+    with_depth = replace(case, wrong=replace(case.wrong, depth=depth))
+    by_sift, of_sift = with_depth.adjusted(None)
+    found, report = with_depth.adjusted(as_pairs(case.truth))
+    assert of_sift.following == ("3.png",) and of_sift.joined is None
+    assert report.kept and report.tracks == "sift" and report.joined == ("3.png",) and report.following == ()
+    assert (of_sift.adjusted, report.adjusted) == (3, 4) and "1 of them to the network's own" in in_words(report)
+    poses = [g.cameras.camera_from_world for g in (by_sift, found, case.truth)]
+    assert torch.equal(poses[0][:3], poses[1][:3])
+    assert all(torch.equal(by_sift.depth[i], found.depth[i]) for i in range(3))
+    errors = [float(pair_errors(p, poses[2]).worst.max()) for p in poses[:2]]
+    assert errors[1] < 0.1 < 1 < errors[0]
+    assert len(found.points) == report.points > len(by_sift.points)
+    pixels, _ = found.cameras.project(found.points)
+    seen = pixels[found.tracks.view, found.tracks.point] * 2
+    assert float((seen - found.tracks.xy).norm(dim=1).max()) < 0.2
+    some = as_pairs(case.truth)
+    nothing, same = with_depth.adjusted(anywhere(some.where(some.track % 3 == 0), case.truth))
+    assert same.joined is None and same.following == ("3.png",)
+    assert torch.equal(nothing.cameras.camera_from_world, by_sift.cameras.camera_from_world)

@@ -28,7 +28,7 @@ HEADS = ("depth", "tracks")
 
 @torch.inference_mode()
 def measured(head: str, views: int) -> tuple[float, float]:
-    """Seconds, and megabytes that the peak rises by."""
+    """Seconds of all cores together, and megabytes that the peak rises by."""
     torch.manual_seed(0)
     width, grid = 2 * VGGT_1B.transformer.embed_dim, (SIZE[0] // PATCH, SIZE[1] // PATCH)
     layers = [torch.randn(1, views, grid[0] * grid[1], width) for _ in range(4)]
@@ -40,12 +40,12 @@ def measured(head: str, views: int) -> tuple[float, float]:
         network = TrackHead(width, PATCH, VGGT_1B.track_head)
     else:
         network = DenseHead(width, PATCH, VGGT_1B.depth_head)
-    before, start = peak(), time.perf_counter()
+    before, start = peak(), time.process_time()
     if isinstance(network, TrackHead):
         tracked(network, layers, grid, pictures, 1)
     else:
         network(layers, grid, 1)
-    return time.perf_counter() - start, peak() - before
+    return time.process_time() - start, peak() - before
 
 
 def peak() -> float:
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = {head: pool.apply(measured, (head, views)) for head in HEADS}
     points = CORNERS * len(starts(views))
     print(f"{views} views, {points} points followed, {torch.get_num_threads()} threads\n")
-    print("| head | seconds | MB at its peak |\n| --- | --- | --- |")
+    print("| head | seconds of a core | MB at its peak |\n| --- | --- | --- |")
     for head, (seconds, megabytes) in found.items():
         print(f"| {head} | {seconds:.1f} | {megabytes:.0f} |")
     return 0
