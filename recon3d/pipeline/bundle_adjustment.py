@@ -31,8 +31,9 @@ from recon3d.pipeline.stage_reports import BundleAdjustmentReport
 from recon3d.pipeline.to_adjust import nothing_to_adjust
 from recon3d.progress import Progress
 from recon3d.sfm.adjusted_geometry import Followed, followed
-from recon3d.sfm.bundle_adjustment import Adjustment, Predicted, bundle_adjusted
+from recon3d.sfm.bundle_adjustment import Adjustment, Predicted, bundle_adjusted, fits_worse
 from recon3d.sfm.features import feature_size
+from recon3d.sfm.held_back import ViewMatches
 from recon3d.sfm.mapping import mapping_of
 from recon3d.sfm.match_database import write_matches
 from recon3d.sfm.matching import Matcher, without_overlap
@@ -103,7 +104,8 @@ def improved(
     """
     same = replace(geometry, matches=None) if geometry.matches is not None else geometry
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
-        found, report = adjusted_to(sift(views, photos, how, Path(folder), progress), views, same, photos, fixed, how, progress)
+        first = sift(views, photos, how, Path(folder), progress)
+        (found, report), held = adjusted_to(first, views, same, photos, fixed, how, progress)
         own = geometry.matches
         if own is None or (report.kept and not report.following):
             return found, report
@@ -111,8 +113,17 @@ def improved(
             return with_rest((found, report), own, views, photos, fixed, how, Path(folder), progress)
         progress.note(f"{NAME}: SIFT's matches leave the cameras, as {report.why}; those of {own.source} are tried")
         second = network_matches(own, photos, how, Path(folder))
-        found, of_own = adjusted_to(second, views, same, photos, fixed, how, progress)
+        (found, of_own), _ = adjusted_to(second, views, same, photos, fixed, how, progress)
+    before, after = (predicted(views, g.cameras, fixed) for g in (same, found))
+    if of_own.kept and held is not None and fits_worse(held, photos, first.longest, before, after):
+        why = "SIFT's matches that were held back fit the cameras that they lead to worse"
+        fits = (getattr(of_own, f"{name}_{when}") for name in ("px", "agreeing") for when in ("before", "after"))
+        found, of_own = same, BundleAdjustmentReport(False, why, of_own.tracks, of_own.held_back_tracks, *fits)
     return found, of_own if of_own.kept else neither(report, of_own)
+
+
+def predicted(views: Views, cameras: Cameras, fixed: torch.Tensor) -> Predicted:
+    return Predicted(cameras.camera_from_world.numpy(), pinholes(views, cameras), fixed.numpy())
 
 
 def with_rest(
@@ -127,7 +138,8 @@ def with_rest(
     adjusted = pinholes(views, found.cameras)
     lenses = tuple(lens if of_adjusted else given for lens, given, of_adjusted in zip(adjusted, photos.lenses, told, strict=True))
     held = replace(photos, lenses=lenses)
-    more, of_more = adjusted_to(network_matches(own, held, how, folder), views, found, held, fixed | ~free, how, progress)
+    second = network_matches(own, held, how, folder)
+    (more, of_more), _ = adjusted_to(second, views, found, held, fixed | ~free, how, progress)
     if not of_more.kept or of_more.following is None:
         return by_sift
     left = tuple(name for name in report.following if name in of_more.following)
@@ -190,21 +202,21 @@ def threads_and_seed(how: Matched) -> tuple[int, int]:
 def adjusted_to(
     database: Database, views: Views, geometry: Geometry, photos: Views, fixed: torch.Tensor, how: Matched,
     progress: Progress,
-) -> Improved:  # fmt: skip
-    """The geometry adjusted to these matches, or as it was."""
+) -> tuple[Improved, ViewMatches | None]:  # fmt: skip
+    """The geometry adjusted to these matches, or as it was; and those that were held back."""
     if database.nothing:
-        return geometry, BundleAdjustmentReport(False, database.nothing, database.tracks)
-    predicted = Predicted(geometry.cameras.camera_from_world.numpy(), pinholes(views, geometry.cameras), fixed.numpy())
-    found = bundle_adjusted(database.path, photos, predicted, database.longest, *threads_and_seed(how), progress)
+        return (geometry, BundleAdjustmentReport(False, database.nothing, database.tracks)), None
+    start = predicted(views, geometry.cameras, fixed)
+    found = bundle_adjusted(database.path, photos, start, database.longest, *threads_and_seed(how), progress)
     sizes = [feature_size(photos, i, database.longest)[1] for i in range(len(photos))]
     photo_from_picture = float(np.median(photos.photo_sizes[:, 1].numpy() / np.array(sizes)))
     report = of_fits(found, photo_from_picture, database.tracks)
     if found.model is None:
-        return geometry, report
+        return (geometry, report), found.held
     after = followed(
         views, geometry, mapping_of(found.model, photos, NAME, "", how.seed is not None), photos.camera_index, fixed
     )
-    return after.geometry, of_kept(report, found.model, after, views)
+    return (after.geometry, of_kept(report, found.model, after, views)), found.held
 
 
 def neither(by_sift: BundleAdjustmentReport, by_own: BundleAdjustmentReport) -> BundleAdjustmentReport:

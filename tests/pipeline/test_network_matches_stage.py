@@ -26,6 +26,7 @@ from recon3d.pipeline.request import Request
 from recon3d.pipeline.to_adjust import adjusts
 from recon3d.progress import Progress
 from tests.sfm.synthetic_network_matches import anywhere, as_pairs, as_tracks
+from tests.sfm.test_attempts import turned
 from tests.sfm.test_bundle_adjustment import predicted
 
 SCENE = Synthetic(views=4, points=150, height=480, width=640, arc=60)
@@ -152,3 +153,24 @@ def test_views_that_sift_does_not_reach_are_joined_and_the_others_stay(case, mon
     nothing, same = with_depth.adjusted(anywhere(some.where(some.track % 3 == 0), case.truth))
     assert same.joined is None and same.following == ("3.png",)
     assert torch.equal(nothing.cameras.camera_from_world, by_sift.cameras.camera_from_world)
+
+
+def test_right_cameras_are_not_led_away_by_matches_that_agree_on_wrong_ones(case, monkeypatch):
+    """The network's matches are exact for other cameras, four degrees off; SIFT's held-back tracks know the right ones."""
+    truth = case.truth
+    K = case.views.pixel_from_photo @ truth.cameras.K
+    right = replace(case.wrong, cameras=replace(truth.cameras, K=K, sizes=case.wrong.cameras.sizes))
+    elsewhere = turned(truth, 4.0, 1).camera_from_world
+    other = replace(truth.cameras, camera_from_world=torch.from_numpy(elsewhere))
+    pixels, _ = other.project(truth.points)
+    led = replace(truth, tracks=replace(truth.tracks, xy=pixels[truth.tracks.view, truth.tracks.point]))
+    biased = as_tracks(led)
+    assert not replace(case, wrong=right).adjusted(None)[1].kept
+    alone, _ = replace(case, wrong=right).adjusted(biased)
+    away = pair_errors(alone.cameras.camera_from_world, truth.cameras.camera_from_world)
+    assert float(away.worst.max()) > 1  # without SIFT's word they are followed
+    exact = replace(as_tracks(truth), source="sift")
+    monkeypatch.setattr(bundle_adjustment, "sift", lambda _, photos, how, folder, __: network_matches(exact, photos, how, folder))
+    found, report = replace(case, wrong=right).adjusted(biased)
+    assert not report.kept and "fit the cameras that they lead to worse (vggt)" in report.why
+    assert found.cameras is right.cameras and report.tracks == "vggt" and report.adjusted is None
