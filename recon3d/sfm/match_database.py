@@ -15,9 +15,9 @@ from recon3d.sfm.matching import pairs_to_match, verify
 from recon3d.sfm.pycolmap import colmap
 
 # Pixels of the network's pictures: observations of one view within so much of each other are one keypoint. Three procedural
-# scenes of 8 views, matches of pairs at whole pixels with 0.7 px of noise and a tenth of them wrong: 1290 to 1430 tracks of three
-# views or more unjoined, 3080 to 3660 so, 3000 to 3940 at 2 px, where twice as many tracks meet a view twice and are lost.
-# Cameras 2.5 degrees off end within 0.01, 0.02 and 0.04 degrees.
+# scenes of 8 views, two seeds, matches of pairs at whole pixels with 0.7 px of noise and a tenth wrong: 1325 to 1507 tracks of
+# three views or more unjoined, 3108 to 3730 so; 2 px give as many, and a third of all tracks is lost, as they meet a view twice.
+# Cameras 2.4 to 2.8 degrees off end within 0.050, 0.025 and 0.034 degrees (tools/benchmarks/network_matches.py).
 JOINED = 1.0
 
 
@@ -26,7 +26,7 @@ def write_matches(matches: Matches, views: Views, database: Path, threads: int, 
     view, xy = matches.view.numpy(), matches.xy.numpy()
     sizes = np.array([feature_size(views, i, matches.longest) for i in range(len(views))])
     scale = (sizes / views.photo_sizes.numpy())[:, ::-1]
-    keypoints, owner = joined(view, xy * scale[view], len(views))
+    keypoints, owner = joined(view, xy * scale[view], len(views), JOINED)
     pairs = pairs_of(matches, owner, len(views))
     file = colmap.Database.open(database)
     try:
@@ -42,7 +42,7 @@ def write_matches(matches: Matches, views: Views, database: Path, threads: int, 
 
 
 def joined(
-    view: Annotated[np.ndarray, "M"], xy: Annotated[np.ndarray, "M 2"], views: int, within: float = JOINED
+    view: Annotated[np.ndarray, "M"], xy: Annotated[np.ndarray, "M 2"], views: int, within: float
 ) -> tuple[list[Annotated[np.ndarray, "F 2"]], Annotated[np.ndarray, "M"]]:
     """Keypoints of every view, and which of its view every observation is.
 

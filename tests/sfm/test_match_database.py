@@ -59,7 +59,7 @@ def test_pairs_of_pixels_grow_to_tracks_where_they_nearly_meet(tmp_path):
 def test_what_is_near_becomes_one_keypoint_where_the_first_of_them_was():
     xy = np.array([[10.0, 10], [10.9, 10], [11.7, 10], [10, 10], [10, 10], [50, 50]])
     view = np.array([0, 0, 0, 1, 0, 0])
-    keypoints, owner = joined(view, xy, 3)
+    keypoints, owner = joined(view, xy, 3, 1.0)
     assert [k.tolist() for k in keypoints] == [[[10, 10], [11.7, 10], [50, 50]], [[10, 10]], []]
     assert owner.tolist() == [0, 0, 1, 0, 0, 2]
 
