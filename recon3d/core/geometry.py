@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recon3d.core.cameras import Cameras, as_index
+from recon3d.core.matches import Matches
 from recon3d.core.shapes import check_shapes
 from recon3d.core.similarity import Similarity
 
@@ -40,6 +41,7 @@ class Geometry:
     depth: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # z-depth in world units, 0 where unknown
     confidence: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # a rank in 0 to 1 over the scene; 0: masked, sky
     features: Annotated[Tensor, "N C h w"] | None = None  # a network's, of the whole working picture; never kept in files
+    matches: Matches | None = None  # a network's, in undistorted photos; until bundle adjustment, which may use them
     scale: Literal["arbitrary", "metres"] = "arbitrary"
     scale_source: str = ""  # what made it metres: "given poses", ...
     source: str = "unknown"  # the row of GEOMETRY that made it
@@ -59,6 +61,7 @@ class Geometry:
             depth=None if self.depth is None else tuple(self.depth[i] for i in index.tolist()),
             confidence=None if self.confidence is None else tuple(self.confidence[i] for i in index.tolist()),
             features=None if self.features is None else self.features[index.to(self.features.device)],
+            matches=None if self.matches is None else self.matches.of_views(index, len(self)),
             tracks=None,
         )
         if self.tracks is None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from recon3d.errors import InputError, check_exists
 from recon3d.models.config import configured, values_of
-from recon3d.models.loading import content_of, filled_from_file, lowered, packed
+from recon3d.models.loading import content_of, filled_from_file, lowered, names_in, packed
 from recon3d.models.meta import on_meta
 from recon3d.models.weights import Weights
 from recon3d.progress import Progress
@@ -71,6 +71,14 @@ def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) 
     beside = file.with_name("config.json")
     config = config_in(beside, row) if path.is_dir() and beside.is_file() else config_told_by(file, row)
     return Checkpoint(key, row, file, config)
+
+
+def with_matches(found: Checkpoint) -> Checkpoint | None:
+    """The same built so that its answer has matches where they are asked for; None where it can have none."""
+    if found.row.with_matches is None or found.path is None:
+        return None
+    config = found.row.resolve("with_matches")(found.config, names_in(found.path), found.row.config)
+    return None if config is None else replace(found, config=config)
 
 
 def config_told_by(file: Path, row: Weights) -> Any:

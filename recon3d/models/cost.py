@@ -21,6 +21,8 @@ class Cost:
     cached_views: int = 0  # all tokens of as many views,
     cached_tokens: int = 0  # and as many of each of the others
     outputs: int = 24  # bytes of results for each pixel of each view
+    tracked: int = 0  # bytes for each pixel of a view that points are followed through,
+    tracked_views: int = 0  # and how many such views are held at a time
 
     def bytes(self, views: int, size: int, aspect: float, chunk: int, number: int) -> int:
         """At `size` pixels for the width, views of width/height `aspect`, `number` bytes a value in linear layers."""
@@ -34,8 +36,9 @@ class Cost:
         pixels = size * height
         # Maps of a dense head at half the size and at the full one, and what its convolutions need beside them.
         head = min(chunk, together) * pixels * (self.features / 4 * 4 * 3 + self.features / 2 * 4 * 2.5)
+        tracked = min(views, self.tracked_views) * pixels * self.tracked
         outputs = views * pixels * self.outputs
         whole = min(views, self.cached_views)
         cached = whole * in_view + (views - whole) * self.cached_tokens
         cache = cached * self.cached_layers * 2 * self.width * number
-        return int(self.parameters * number + kept + max(block, head) + outputs + cache)
+        return int(self.parameters * number + kept + max(block, head, tracked) + outputs + cache)

@@ -57,6 +57,19 @@ def content_of(path: Path) -> Any:
         raise InputError(path, what, "Download it again, and compare its size with `recon3d weights list`") from error
 
 
+def names_in(path: Path) -> list[str]:
+    """Names of the tensors of such a file, of which no value is read. Raises InputError."""
+    if path.suffix != ".safetensors":
+        return list(tensors_of(path))
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise InputError(path, f"it is no whole safetensors file ({error})", "Download it again") from error
+
+
 def is_mapped(path: Path) -> bool:
     """Whether tensors_of maps the file instead of reading it."""
     return path.suffix == ".safetensors" or is_zip(path)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry
+from recon3d.core.matches import Matches
 from recon3d.core.shapes import check_shapes
 
 
@@ -59,6 +60,7 @@ class Pass:
     chunk: int = 8  # views that dense heads take at a time
     device: str = "cpu"
     features: bool = False  # the answer carries the features of its last layer
+    matches: bool = False  # and what a network that can matches or tracks over the photos
     cache_frames: int | None = None  # the latest whose tokens a streaming network keeps; None: as many as is its custom
     known: KnownOfPhotos | None = None  # told to a network that takes cameras (Weights.takes_cameras)
     once: bool = False  # the network is used once: its parts may be let go when they have done their work
@@ -75,6 +77,7 @@ class Answer:
     unposed: tuple[int, ...] = ()  # photos of which nothing told a pose: they stand where the search for one began
     features: Annotated[Tensor, "N C h w"] | None = None  # of the pictures, on the network's device, where asked for
     sky: Annotated[tuple[Tensor, ...], "N × H W"] | None = None  # bool, of networks that say what is sky
+    matches: Matches | None = None  # in pixels of the photos as taken, where asked for, of networks that have some
 
     def __post_init__(self) -> None:
         check_shapes(self)
@@ -86,6 +89,14 @@ def scaled_and_moved(
     """The affine map x' = scale · x + offset, per axis (x, y)."""
     (sx, sy), (tx, ty) = scale, offset
     return torch.tensor([[sx, 0, tx], [0, sy, ty], [0, 0, 1]], dtype=torch.float64)
+
+
+def pixels_of_photos(
+    xy: Annotated[Tensor, "M 2"], view: Annotated[Tensor, "M"], network_from_photo: Annotated[Tensor, "N 3 3"]
+) -> Annotated[Tensor, "M 2"]:
+    """Pixels of the pictures of these views as pixels of their photos, float64."""
+    photo_from_network = torch.linalg.inv(network_from_photo)[view]
+    return torch.einsum("mij,mj->mi", photo_from_network[:, :2, :2], xy.double()) + photo_from_network[:, :2, 2]
 
 
 def ranked(

@@ -126,4 +126,7 @@ def with_spared(views: Views, rows: list[int], flat: Views, geometry: Geometry, 
     cameras = replace(
         geometry.cameras, camera_from_world=poses, K=K, sizes=image_sizes(every), camera_index=shared_cameras(every)
     )
-    return every, replace(geometry, cameras=cameras, depth=depth, confidence=confidence, features=features)
+    matches = None if geometry.matches is None else geometry.matches.among(rows)
+    return every, replace(
+        geometry, cameras=cameras, depth=depth, confidence=confidence, features=features, matches=matches
+    )

@@ -38,6 +38,7 @@ from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.pipeline.splats import splatted
 from recon3d.pipeline.stage_reports import CameraMotionReport, GeometryReport, RefinementReport, StageReports
+from recon3d.pipeline.to_adjust import of_network
 from recon3d.progress import Progress
 from recon3d.reconstruction.heads.ilrm import normalisation
 from recon3d.reconstruction.heads.optimisation import STEPS, optimised
@@ -219,7 +220,8 @@ def moves_cameras(asked: Asked) -> bool:
     """Whether refinement may move cameras: as it was asked for, else where a network predicted all of them."""
     if asked.request.refine_cameras != "auto":
         return asked.request.refine_cameras == "on"
-    return bundle_adjustment.of_network(asked) and not bool(asked.loaded.views.pose_known.any())
+    predicted = of_network(asked.request, asked.loaded, asked.chosen.geometry)
+    return predicted and not bool(asked.loaded.views.pose_known.any())
 
 
 def motion_of(views: Views, before: Cameras, after: Cameras) -> CameraMotionReport:

@@ -12,6 +12,7 @@ import torch
 
 from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry
+from recon3d.core.matches import Matches
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.load import Loaded
@@ -27,6 +28,7 @@ from recon3d.pipeline.network_sources import has_known, in_known_world, known_to
 from recon3d.pipeline.plan import NetworkPlan, bounded, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
 from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport, WindowsReport
+from recon3d.pipeline.to_adjust import adjusts
 from recon3d.pipeline.windowed import in_windows, read_report, size_of_a_pass
 from recon3d.progress import Progress
 from recon3d.reconstruction.network_views import in_photos
@@ -128,9 +130,10 @@ def network(views: Views, asked: Asked) -> Sourced:
     warn(source, of_held_out, asked)
     seen = views[rows]
     told = known_to_tell(source, seen)
+    matching = checkpoints.with_matches(source) if adjusts(asked.request, asked.loaded, asked.chosen.geometry) else None
 
     def find() -> tuple[Answer, NetworkReport]:
-        return answered(source, seen, asked, told)
+        return answered(matching or source, seen, asked, told, matches=matching is not None)
 
     answer, how = find() if asked.work is None else asked.work.kept("geometry", find, pack_answer, unpack_answer)
     if answer.unposed:
@@ -172,13 +175,14 @@ def warn(source: Checkpoint, of_held_out: str | None, asked: Asked) -> None:
 
 
 def answered(
-    source: Checkpoint, views: Views, asked: Asked, known: KnownOfPhotos | None = None
+    source: Checkpoint, views: Views, asked: Asked, known: KnownOfPhotos | None = None, matches: bool = False
 ) -> tuple[Answer, NetworkReport]:
     """The network's answer by the first plan that the memory bears, in one pass or in windows, and that plan."""
     device = network_device(asked.request.device)
     build = source.row.resolve("network")
     parameters = sum(p.numel() for p in on_meta(lambda: build(source.config)).parameters())
     cost = bounded(source.row.resolve("cost")(source.config, parameters), asked.request.cache_frames)
+    cost = cost if matches else replace(cost, tracked=0)
     aspect = float((views.photo_sizes[:, 1] / views.photo_sizes[:, 0]).median())
     size = size_of_a_pass(source, cost, len(views), aspect, device, asked.request, asked.progress)
 
@@ -186,8 +190,9 @@ def answered(
         made = checkpoints.network(source, asked.request.seed or 0, plan.low, device)
         told = replace(plan.how, on_view=lambda done, total: asked.progress.advance(done, total, "views"))
         how = replace(
-            told, features=asked.chosen.splats == "joint", known=known, cache_frames=asked.request.cache_frames
-        )
+            told, features=asked.chosen.splats == "joint", matches=matches, known=known,
+            cache_frames=asked.request.cache_frames,
+        )  # fmt: skip
         if size < len(views):
             ask, overlap = partial(source.row.resolve("answer"), made), asked.request.window_overlap
             looks, sequence = source.row.features, asked.loaded.sequence
@@ -215,6 +220,9 @@ def stated(asked: Asked, views: Views, known: Geometry, registered: tuple[int, .
     )
 
 
+MATCHES = ("view", "track", "xy")
+
+
 def pack_answer(found: tuple[Answer, NetworkReport]) -> Arrays:
     """How an answer lies in the work folder. Pictures of several sizes have an array each."""
     answer, how = found
@@ -227,8 +235,11 @@ def pack_answer(found: tuple[Answer, NetworkReport]) -> Arrays:
     arrays |= {f"depth_{i}": x for i, x in enumerate(known.depth)}
     arrays |= {f"confidence_{i}": x for i, x in enumerate(known.confidence)}
     arrays |= {f"sky_{i}": x for i, x in enumerate(answer.sky or ())}
+    if answer.matches is not None:
+        arrays |= {f"matches_{name}": getattr(answer.matches, name) for name in MATCHES}
     words = asdict(how) | {"scale": known.scale, "scale_source": known.scale_source, "source": known.source}
     words["unposed"] = answer.unposed
+    words["matches"] = None if answer.matches is None else (answer.matches.longest, answer.matches.source)
     return {name: x.numpy() for name, x in arrays.items()} | {"words": np.array(json.dumps(words))}
 
 
@@ -245,5 +256,10 @@ def unpack_answer(arrays: Arrays) -> tuple[Answer, NetworkReport]:
     )  # fmt: skip
     unposed = tuple(words.pop("unposed"))
     sky = tuple(known[f"sky_{i}"] for i in range(views)) if "sky_0" in known else None
+    matched = words.pop("matches")
+    matches = None
+    if matched is not None:
+        view, track, xy = (known[f"matches_{name}"] for name in MATCHES)
+        matches = Matches(view, track, xy, *matched)
     how = NetworkReport(**words | {"windows": read_report(words["windows"])})
-    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed, sky=sky), how
+    return Answer(found, known["network_from_photo"], known["photo_rects"], unposed, sky=sky, matches=matches), how

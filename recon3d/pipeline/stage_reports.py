@@ -119,6 +119,7 @@ class BundleAdjustmentReport:
 
     kept: bool
     why: str
+    tracks: str | None = None  # whose: sift, or the network's own (mast3r, vggt); None: none were looked for
     held_back_tracks: int | None = None  # by which it was judged
     px_before: float | None = None  # median over their observations
     px_after: float | None = None
@@ -126,6 +127,7 @@ class BundleAdjustmentReport:
     agreeing_after: float | None = None
     adjusted: int | None = None  # views
     following: tuple[str, ...] | None = None  # views that matches did not adjust, and that followed their neighbours
+    joined: tuple[str, ...] | None = None  # adjusted views that SIFT's tracks did not reach, and the network's own did
     points: int | None = None
     depth_scales: tuple[float, ...] | None = None  # least and largest, by which the depth of views was multiplied
     depth_off_before: float | None = None  # median share by which depth differs from that of the points, in one scale

@@ -65,7 +65,8 @@ def in_windows(
         known = None if how.known is None else how.known[some]
         return ask(map(photo, some), replace(in_parts, known=known))
 
-    seen = looks_of(lambda view: ask([photo(view)], replace(in_parts, features=True)), len(views), progress) if looks else None
+    alone = replace(in_parts, features=True, matches=False)
+    seen = looks_of(lambda view: ask([photo(view)], alone), len(views), progress) if looks else None
     found = None if seen is None or sequence else in_order(seen)
     order = tuple(range(len(views))) if found is None else found
     joined = answer_in_windows(

@@ -19,6 +19,7 @@ from recon3d.models.pictures import Answer
 from recon3d.reconstruction.confidence import believed, least_confidence
 from recon3d.reconstruction.depth_fusion import depth_at as depth_of
 from recon3d.reconstruction.depth_fusion import world_points
+from recon3d.reconstruction.network_matches import matches_in_undistorted
 from recon3d.reconstruction.sky import sky_of
 from recon3d.reconstruction.voxels import voxelised
 from recon3d.sfm.registration import image_sizes, shared_cameras
@@ -63,8 +64,9 @@ def in_photos(
         rank = sampled(known.confidence[i], at, "nearest").clamp_min(FAINTEST)
         confidence[i][shown] = rank[shown].half()
     moved = replace(
-        known, cameras=cameras, depth=depth, confidence=confidence, features=features_in_photos(answer, flat)
-    )
+        known, cameras=cameras, depth=depth, confidence=confidence, features=features_in_photos(answer, flat),
+        matches=None if answer.matches is None else matches_in_undistorted(answer.matches, flat),
+    )  # fmt: skip
     return flat, with_points(flat, moved, max_points)
 
 

@@ -21,7 +21,7 @@ from recon3d.progress import Progress
 from recon3d.sfm.acceptance import MAX_FOCAL_DEVIATION, MIN_POINTS, Estimated, refusal
 from recon3d.sfm.adjustment import adjusted
 from recon3d.sfm.attempts import COLMAPS, believed_part, disturbed, matched_views, not_determined, pulled
-from recon3d.sfm.features import Camera, cameras_of
+from recon3d.sfm.features import Camera, cameras_of, feature_size
 from recon3d.sfm.held_back import ViewMatches, hold_back
 from recon3d.sfm.held_back_tracks import Fit, better_by, fit_of, tracks_of, triangulated_by
 from recon3d.sfm.models import Model, Poses, pipeline_options, poses_of, triangulated, with_lenses, write_lenses
@@ -49,6 +49,7 @@ class Adjustment:
     refused: str | None
     before: Fit | None = None  # on held-back tracks between the views of the model
     after: Fit | None = None
+    held: ViewMatches | None = None  # the matches that were held back
 
 
 def bundle_adjusted(
@@ -72,12 +73,12 @@ def bundle_adjusted(
     pull = Pull(reduced, cameras, known, threads, seed, progress)
     pull, found = pull.determined(poses, len(views))
     if isinstance(found, str):
-        return Adjustment(None, found)
+        return Adjustment(None, found, held=held)
     found, measured = believed_part(found, held, estimated_focals(pull.cameras, len(views)))
     refused = refusal(measured)
     if refused is not None:
-        return Adjustment(None, refused)
-    return judged(replace(pull, database=database), predicted, found, held)
+        return Adjustment(None, refused, held=held)
+    return replace(judged(replace(pull, database=database), predicted, found, held), held=held)
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,17 @@ def judged(pull: Pull, predicted: Predicted, found: Model, held: ViewMatches) ->
     if better_by(after, before) < CLEARLY:
         return Adjustment(None, "tracks held back from it do not tell that it is better", *fits)
     return Adjustment(completed(replace(pull, cameras=with_lenses(pull.cameras, found)), poses_of(found)), None, *fits)
+
+
+def fits_worse(held: ViewMatches, views: Views, longest: int, before: Predicted, after: Predicted) -> bool:
+    """Whether matches of others, in pixels of pictures of at most `longest`, say clearly that cameras were better before."""
+    every = range(len(views))
+    tracks = tracks_of(held, set(every))
+    models = []
+    for cameras in (before, after):
+        lenses = {view: cameras.lenses[view].resized(*feature_size(views, view, longest)) for view in every}
+        models.append(triangulated_by(dict(enumerate(cameras.camera_from_world)), lenses, tracks))
+    return better_by(models[1], models[0]) <= -CLEARLY
 
 
 def completed(pull: Pull, poses: Poses) -> Model:

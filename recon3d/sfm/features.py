@@ -84,7 +84,7 @@ def extract(
     """
     file = colmap.Database.open(database)
     try:
-        _write_cameras(file, cameras_of(views, settings.max_image_size))
+        write_cameras(file, cameras_of(views, settings.max_image_size))
         counts = []
         for view, (keypoints, descriptors) in enumerate(_extracted(views, pictures, settings, threads)):
             sift = colmap.FeatureExtractorType.SIFT
@@ -108,7 +108,8 @@ def colmap_camera(camera: Camera, number: int):
     return made
 
 
-def _write_cameras(file, cameras: tuple[Camera, ...]) -> None:
+def write_cameras(file, cameras: tuple[Camera, ...]) -> None:
+    """Cameras and the images of their views, into an open database."""
     owner = {}
     for number, camera in enumerate(cameras, 1):
         file.write_camera(colmap_camera(camera, number), use_camera_id=True)

@@ -93,11 +93,8 @@ def match(
 
     The result depends on neither the device nor `threads`.
     """
-    verification = colmap.TwoViewGeometryOptions()
-    verification.min_num_inliers = MIN_MATCHES
-    verification.ransac.random_seed = seed
     if settings.guided_matching:
-        return match_guided(database, pairs, settings, verification, threads, progress)
+        return match_guided(database, pairs, settings, verification_options(seed), threads, progress)
     file = colmap.Database.open(database)
     try:
         views = sorted({view for pair in pairs for view in pair})
@@ -108,9 +105,21 @@ def match(
             progress.advance(done, len(pairs), "matching")
     finally:
         file.close()
+    verify(database, threads, seed)
+
+
+def verify(database: Path, threads: int, seed: int) -> None:
+    """Keep of all matches those that agree with one epipolar geometry or homography of their two views, beside the others."""
     verifier = colmap.GeometricVerifierOptions()
     verifier.num_threads = threads
-    colmap.geometric_verification(database, verifier, two_view_geometry_options=verification)
+    colmap.geometric_verification(database, verifier, two_view_geometry_options=verification_options(seed))
+
+
+def verification_options(seed: int):
+    options = colmap.TwoViewGeometryOptions()
+    options.min_num_inliers = MIN_MATCHES
+    options.ransac.random_seed = seed
+    return options
 
 
 def match_guided(

@@ -54,7 +54,7 @@ def test_disturbed_cameras_come_back_with_one_K_and_their_depth_follows(case, ad
     wrong, right, report = adjusted
     true = case.geometry.cameras
     errors = [pair_errors(g.cameras.camera_from_world, true.camera_from_world).rotation.max() for g in (wrong, right)]
-    assert report.kept and report.adjusted == 6 and errors[1] < 0.4 < 0.8 < errors[0]
+    assert report.kept and report.tracks == "sift" and report.adjusted == 6 and errors[1] < 0.4 < 0.8 < errors[0]
     assert report.px_after < 0.6 < 1.2 < report.px_before and report.agreeing_after > 0.95
     assert torch.equal(right.cameras.K, right.cameras.K[:1].expand(6, 3, 3)) and right.cameras.camera_index.unique().numel() == 1
     assert float((right.cameras.K[0, 0, 0] / true.K[0, 0, 0]).log().abs()) < 0.01

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import torch
 
+from recon3d.core.matches import Matches
 from recon3d.models.pictures import Answer, geometry_in_network
 from recon3d.pipeline.sources import pack_answer, unpack_answer
 from recon3d.pipeline.stage_reports import JoinReport, LoopReport, MissReport, NetworkReport, WindowsReport
@@ -19,6 +20,8 @@ def test_an_answer_is_kept_whole():
     eye = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
     given = Answer(geometry, 2 * eye, torch.tensor([[0.0, 1, 4, 3], [0, 0, 2, 5]], dtype=torch.float64), unposed=(1,))
     given = replace(given, sky=tuple(x > 0.5 for x in maps))
+    matched = Matches(torch.tensor([0, 1, 1]), torch.tensor([4, 4, 7]), torch.rand(3, 2).double(), 512, "mast3r")
+    given = replace(given, matches=matched)
     loops = (
         LoopReport(("a", "b"), 40, True, 0.8, None, MissReport(8.0, 0.1, 0.2), MissReport(1.0, 0.01, 0.02)),
         LoopReport(("a", "c"), 3, False, None, "their photos have 3 matches"),
@@ -28,6 +31,9 @@ def test_an_answer_is_kept_whole():
     run = NetworkReport("cpu", 504, 1, "bfloat16", 1200, "2 views at 504 px", windows)
     found, how = unpack_answer(pack_answer((given, run)))
     assert how == run and found.unposed == (1,)
+    assert found.matches is not None and (found.matches.longest, found.matches.source) == (512, "mast3r")
+    assert all(torch.equal(getattr(found.matches, name), getattr(matched, name)) for name in ("view", "track", "xy"))
+    assert unpack_answer(pack_answer((replace(given, matches=None), run)))[0].matches is None
     assert found.sky is not None and all(torch.equal(a, b > 0.5) for a, b in zip(found.sky, maps, strict=True))
     assert torch.equal(found.network_from_photo, given.network_from_photo)
     assert torch.equal(found.photo_rects, given.photo_rects)

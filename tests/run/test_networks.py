@@ -247,3 +247,35 @@ def test_an_interrupted_run_goes_on_with_the_networks_answer(photos, tmp_path, m
     whole = tmp_path / "whole.ply"
     assert outcome([str(whole) if a == str(out) else a for a in arguments]) == 0
     assert out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["mast3r", "vggt"])
+def test_a_networks_own_matches_are_asked_for_and_told_where_sift_leaves_its_cameras(source, photos, tmp_path, monkeypatch):
+    """Tiny weights predict nothing, and match nothing: both are tried, neither is kept, and the report says of whom it tells."""
+    from recon3d.pipeline import bundle_adjustment
+
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    if source == "mast3r":
+        mast3r(folder)
+    else:
+        case = shared("parity/vggt/cases/forward_2v_all_heads")
+        (folder / "config.json").write_text(json.dumps(json.loads((case / "case.json").read_text())["config"]))
+        save_file(load_file(case / "weights.safetensors"), folder / "model.safetensors")
+    asked = []
+    make = bundle_adjustment.network_matches
+    monkeypatch.setattr(
+        bundle_adjustment, "network_matches", lambda matches, *rest: (asked.append(matches), make(matches, *rest))[1]
+    )
+    row = {"mast3r": "mast3r-512", "vggt": "vggt-1b"}[source]
+    out = tmp_path / "out"
+    arguments = [*photos, "--geometry", row, "--weights", folder, "--out", out, *QUICK[:-1], "auto", "--quality", "preview"]
+    assert outcome(["run", *map(str, arguments)]) == 0
+    report = json.loads((out / "report.json").read_text())
+    jsonschema.validate(report, json.loads((ROOT / "docs" / "report.schema.json").read_text()))
+    of_adjustment = report["bundle_adjustment"]
+    assert not of_adjustment["kept"] and of_adjustment["tracks"] in ("sift", source)
+    assert "(SIFT)" in of_adjustment["why"] and f"({source})" in of_adjustment["why"]
+    (matches,) = asked
+    assert matches.source == source

@@ -23,25 +23,27 @@ AT_A_TIME = 4  # pictures, and pairs; any number gives the same values; bounds t
 def pairs(
     network: Dust3r, pictures: Sequence[NetworkPictures], edges: Annotated[Tensor, "E 2"], chunk: int = AT_A_TIME,
     match_step: int | None = None, scale: Literal["arbitrary", "metres"] = "arbitrary", source: str = "dust3r",
-    advance: Callable[[int], None] = lambda count: None,
+    advance: Callable[[int], None] = lambda count: None, match_once: bool = False,
 ) -> Pairs:  # fmt: skip
     """What the network says of the ordered pairs `edges` (pair_graphs.pairs_of) of `pictures`, which may differ in size.
 
-    `match_step`: matches as well, from every so many pixels; needs a network with descriptors. `advance` hears after each
-    step how many pairs it made.
+    `match_step`: matches as well, from every so many pixels; needs a network with descriptors; `match_once`: not both of
+    (i, j) and (j, i), only the first has some. `advance` hears after each step how many pairs it made.
     """
     if match_step is not None and not network.config.descriptor_width:
         raise ValueError("matches need descriptors, and this network has none")
     images = [image for some in pictures for image in some.images]
     encoded = _encoded(network, images, chunk)
     ends: list[tuple[int, int]] = [(i, j) for i, j in edges.tolist()]
+    met = {frozenset(pair): e for e, pair in reversed(list(enumerate(ends)))}  # where two pictures first are a pair
     maps: list[tuple[Tensor, ...]] = [()] * len(ends)
     for group in _groups([(encoded[i].grid, encoded[j].grid) for i, j in ends], chunk):
         first, second = (_joined([encoded[ends[e][side]] for e in group]) for side in (0, 1))
         with torch.inference_mode():
             both = network.decode(first, second)
         for k, e in enumerate(group):
-            maps[e] = _of_pair(*both, k, match_step)
+            again = match_once and met[frozenset(ends[e])] != e
+            maps[e] = _of_pair(*both, k, None if again else match_step)
         advance(len(group))
     columns = list(zip(*maps, strict=True)) or [()] * 5
     sizes = torch.tensor([image.shape[1:] for image in images], dtype=torch.int64).reshape(-1, 2)

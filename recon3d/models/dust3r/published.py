@@ -39,6 +39,7 @@ def row(name: str, config: Dust3rConfig, about: str) -> Weights:
         about=about,
         code_licence="CC-BY-NC-SA-4.0",
         sources=(f"{name}.pth",),
+        with_matches="recon3d.reconstruction.pairs.answer:with_matches",
         read_config="recon3d.models.dust3r.model_string:config_of_checkpoint",
     )
 

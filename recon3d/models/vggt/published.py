@@ -19,7 +19,7 @@ LAYOUT = Layout(
     dropped=(r"aggregator\.patch_embed\.mask_token", r"(point|track)_head\..*"),
 )
 
-NETWORK = "recon3d.models.vggt.network:Vggt"
+NETWORK, MATCHES = "recon3d.models.vggt.network:Vggt", "recon3d.models.vggt.answer:with_matches"
 ANSWER, COST = "recon3d.models.vggt.answer:answer", "recon3d.models.vggt.answer:cost"
 
 WEIGHTS = {
@@ -39,6 +39,7 @@ WEIGHTS = {
         sha256="f164acf60724910d8fe1578bb499d800850c7bb0948db7555c413f9fbe60467e",
         revision="860abec7937da0a4c03c41d3c269c366e82abdf9",
         code_licence="VGGT License v1",
+        with_matches=MATCHES,
         sources=("model.pt",),
     ),
     "vggt-1b-commercial": Weights(
@@ -54,5 +55,6 @@ WEIGHTS = {
         features=True,
         about="the same network, for any but military use; gated: ask for access on its page first",
         code_licence="VGGT License v1",
+        with_matches=MATCHES,
     ),
 }

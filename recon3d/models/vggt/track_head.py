@@ -1,4 +1,4 @@
-"""VGGT's track head: points of the first view followed through all views, after CoTracker (Karaev et al. 2024)."""
+"""VGGT's track head: points of one view followed through all views, after CoTracker (Karaev et al. 2024)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recon3d.models.vggt.config import TrackHeadConfig
-from recon3d.models.vggt.dense_head import FeatureHead
+from recon3d.models.vggt.dense_head import VIEWS_AT_A_TIME, FeatureHead
 from recon3d.models.vit import LayerNorm, Linear, Mlp
 
 
@@ -24,7 +24,12 @@ class TrackHead(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Four [B, S, h·w, D] and pixels of view 0 [B, N, 2] (integer = pixel centre) -> tracks of all passes
         [iterations, B, S, N, 2], visibility and confidence [B, S, N] in 0 to 1."""
-        return self.tracker(self.feature_extractor(layers, grid), query_points)
+        return self.tracker.follow(self.levels(layers, grid), query_points)
+
+    def levels(self, layers: Sequence[Tensor], grid: tuple[int, int], chunk: int = VIEWS_AT_A_TIME) -> list[Tensor]:
+        """The maps [B, S, F, h, w] that points are followed in, the same for points of any view; from fine to coarse."""
+        maps = self.feature_extractor(layers, grid, chunk)
+        return pyramid(self.tracker.normalised(maps), self.tracker.config.corr_levels)
 
 
 class Tracker(nn.Module):
@@ -42,40 +47,48 @@ class Tracker(nn.Module):
         self.vis_predictor = nn.Sequential(Linear(latent, 1))
         self.conf_predictor = nn.Sequential(Linear(latent, 1))
 
-    def forward(self, feature_maps: Tensor, query_points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps [B, S, F, h, w] and pixels of view 0 [B, N, 2]; see TrackHead."""
-        maps = self.fmap_norm(feature_maps.movedim(2, -1)).movedim(-1, 2)
+    def normalised(self, maps: Tensor) -> Tensor:
+        """Maps [B, S, F, h, w] over their channels; view by view, written to."""
+        for of_view in maps.unbind(1):
+            of_view.copy_(self.fmap_norm(of_view.movedim(1, -1)).movedim(-1, 1))
+        return maps
+
+    def follow(
+        self, levels: Sequence[Tensor], query_points: Tensor, first: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """TrackHead.levels and pixels [B, N, 2] of view `first`, which is to it what view 0 is to TrackHead.forward: the order
+        of the others means nothing."""
+        maps = levels[0]
         query = query_points / self.config.stride
         coords = query[:, None].expand(-1, maps.shape[1], -1, -1)  # B S N 2, pixels of the maps
-        feature = sampled(maps[:, 0], query, "border")[:, None].expand(-1, maps.shape[1], -1, -1)  # B S N F
-        levels = pyramid(maps, self.config.corr_levels)
-        position = self.position(query, maps)
+        feature = sampled(maps[:, first], query, "border")[:, None].expand(-1, maps.shape[1], -1, -1)  # B S N F
+        position = self.position(query, maps, first)
         passes = []
         for _ in range(self.config.iterations):
-            coords = coords.detach()
-            tokens = self.tokens(levels, coords, feature) + position
+            tokens = self.tokens(levels, coords.detach(), feature, first) + position
             delta = self.updateformer(tokens).transpose(1, 2)  # B S N F+2
             change = self.ffeat_norm(delta[..., 2:].flatten(0, 2)).unflatten(0, delta.shape[:3])
             feature = feature + self.ffeat_updater(change)
-            coords = torch.cat((query[:, None], (coords + delta[..., :2])[:, 1:]), 1)
+            moved = coords.detach() + delta[..., :2]
+            coords = torch.cat((moved[:, :first], query[:, None], moved[:, first + 1 :]), 1)
             passes.append(coords * self.config.stride)
         visibility, confidence = (p(feature)[..., 0].sigmoid() for p in (self.vis_predictor, self.conf_predictor))
         return torch.stack(passes), visibility, confidence
 
-    def tokens(self, levels: Sequence[Tensor], coords: Tensor, feature: Tensor) -> Tensor:
+    def tokens(self, levels: Sequence[Tensor], coords: Tensor, feature: Tensor, first: int) -> Tensor:
         """What the update transformer is given before the positions: [B, N, S, 3F + 4]."""
-        flow = coords - coords[:, :1]
+        flow = coords - coords[:, first : first + 1]
         scaled = flow / self.config.max_scale
         correlation = self.corr_mlp(correlations(levels, coords, feature, self.config.corr_radius))
         parts = (flow_embedding(flow, self.config.features), scaled, scaled, correlation, feature)
         return torch.cat(parts, -1).transpose(1, 2)
 
-    def position(self, query: Tensor, maps: Tensor) -> Tensor:
-        """Where in view 0 the point was, and whether the view is that one: [B, N, S, 3F + 4]."""
+    def position(self, query: Tensor, maps: Tensor, first: int) -> Tensor:
+        """Where in view `first` the point was, and whether the view is that one: [B, N, S, 3F + 4]."""
         height, width = maps.shape[-2:]
         table = sine_table(self.query_ref_token.shape[-1], height, width, maps.device)
         where = sampled(table[None].expand(len(query), -1, -1, -1), query, "border")  # B N T
-        which = self.query_ref_token[0, [0] + [1] * (maps.shape[1] - 1)]  # S T
+        which = self.query_ref_token[0, [int(view != first) for view in range(maps.shape[1])]]  # S T
         return where[:, :, None] + which
 
 
@@ -167,16 +180,22 @@ def pyramid(maps: Tensor, levels: int) -> list[Tensor]:
 
 
 def correlations(levels: Sequence[Tensor], coords: Tensor, feature: Tensor, radius: int) -> Tensor:
-    """Agreement of each track's feature [B, S, N, F] with the maps around it: [B, S, N, levels·(2·radius + 1)²]."""
+    """Agreement of each track's feature [B, S, N, F] with the maps around it: [B, S, N, levels·(2·radius + 1)²].
+
+    The maps are sampled and then compared, view by view: the agreement with all of a map would take its pixels times the
+    tracks in memory and in time, and samples of it are the same, as both steps are linear.
+    """
     offset = torch.arange(-radius, radius + 1, dtype=coords.dtype, device=coords.device)
     window = torch.cartesian_prod(offset, offset)  # x is the slow one
-    scenes, views, points, width = feature.shape
     found = []
-    for level, maps in enumerate(levels):
-        volume = torch.einsum("bsnf,bsfhw->bsnhw", feature, maps) / width**0.5
-        at = coords[:, :, :, None] / 2**level + window  # B S N n² 2
-        found.append(sampled(volume.flatten(0, 2)[:, None], at.flatten(0, 2), "zeros")[..., 0])
-    return torch.cat(found, -1).reshape(scenes, views, points, -1)
+    for view, (where, wanted) in enumerate(zip(coords.unbind(1), feature.unbind(1), strict=True)):
+        at = [where[:, :, None] / 2**level + window for level in range(len(levels))]  # B N n² 2
+        of_levels = [
+            torch.einsum("bnf,bnwf->bnw", wanted, sampled(maps[:, view], x.flatten(1, 2), "zeros").unflatten(1, x.shape[1:3]))
+            for maps, x in zip(levels, at, strict=True)
+        ]
+        found.append(torch.cat(of_levels, -1) / feature.shape[-1] ** 0.5)
+    return torch.stack(found, 1)
 
 
 def flow_embedding(flow: Tensor, channels: int) -> Tensor:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recon3d.core.cameras import Cameras
+from recon3d.core.matches import Matches, together
 from recon3d.core.similarity import Similarity
 from recon3d.models.pictures import Answer, ranked
 from recon3d.reconstruction.windows.cut import homes, windows
@@ -60,6 +61,7 @@ def answer_in_windows(
     on_window: Callable[[int, int], None] = lambda done, total: None,
 ) -> Joined:  # fmt: skip
     """All views, each with the camera and depth of the window in which it stands most central; the world is the first one's.
+    Matches are those of all windows and closed loops.
 
     `order`: views as they follow each other. `looks` (looks.look, by the views' numbers) tell where loops are looked for; None:
     nowhere. `on_window(done, total)` is told after each window. One pass is in memory at a time, besides the answers.
@@ -75,7 +77,7 @@ def answer_in_windows(
     pairs = []
     if looks is not None and len(order) > apart and size >= 2 * LEAST_TIES:
         pairs = candidates(looks, order, apart, math.ceil(ASKED * len(passes)))
-    loops, ends = loops_in(run, order, size, passes, pairs, matches)
+    loops, ends, of_loops = loops_in(run, order, size, passes, pairs, matches)
     chain = chained(len(passes), edges)
     start = chain + [chain[tied[0].first] @ tied[0].join.similarity for _, tied in ends]
     worlds, closed = start, []
@@ -84,6 +86,8 @@ def answer_in_windows(
         closed = [ClosedLoop(views, *(worst(tied, nodes) for nodes in (start, worlds))) for views, tied in ends]
     worlds = worlds[: len(passes)]
     answer = whole(passes, home, in_metres_of_all(worlds) if of_metres(passes) else worlds)
+    found = [w.answer.matches.among(w.views) for w in passes if w.answer.matches is not None] + of_loops
+    answer = replace(answer, matches=together(found) if found else None)
     return Joined(answer, tuple(cut), tuple(edges), tuple(loops), tuple(closed), tuple(worlds))
 
 
@@ -102,10 +106,11 @@ Ends = tuple[tuple[int, int], list[Edge]]  # a loop's views, and the edges that 
 
 def loops_in(
     run: Run, order: Sequence[int], size: int, passes: Sequence[Window], pairs: Sequence[tuple[int, int]], matches: Matcher
-) -> tuple[list[Loop], list[Ends]]:
-    """What became of each candidate, and the edges of what is a loop."""
+) -> tuple[list[Loop], list[Ends], list[Matches]]:
+    """What became of each candidate; the edges of what is a loop, and the matches of the pass over both its ends."""
     loops: list[Loop] = []
     ends: list[Ends] = []
+    of_loops: list[Matches] = []
     for pair in pairs:
         found = matches(*pair)
         count = len(found[0])
@@ -124,7 +129,8 @@ def loops_in(
         loops.append(Loop(pair, count, round(share, 3), why))
         if why is None:
             ends.append((pair, tied))
-    return loops, ends
+            of_loops += [] if both.answer.matches is None else [both.answer.matches.among(views)]
+    return loops, ends, of_loops
 
 
 def ties(both: Window, node: int, passes: Sequence[Window]) -> list[Edge]:
