@@ -27,7 +27,7 @@ COMMANDS = {
     "info": ("recon3d.cli.info", "what a splat file holds: recon3d info scene.ply"),
     "weights": ("recon3d.cli.weights", "weights of networks: list, pull, verify, convert; recon3d weights list"),
     "synth": ("recon3d.cli.synth", "procedural scenes with exact cameras and depth: recon3d synth FOLDER --scenes 10"),
-    "train": ("recon3d.cli.train", "recon3d-small on procedural scenes: recon3d train FOLDER --minutes 60"),
+    "train": ("recon3d.cli.train", "networks on procedural scenes and data sets: recon3d train FOLDER --minutes 60"),
     "eval": ("recon3d.cli.eval", "methods measured beside COLMAP: recon3d eval poses scenes/ --methods colmap --out report/"),
     "data": ("recon3d.cli.data", "data sets checked and converted: recon3d data check ROOT"),
     "doctor": ("recon3d.cli.doctor", "what works on this machine, and how to turn on what does not"),

@@ -21,8 +21,8 @@ class Request:
     """How to reconstruct an input. What is None is set by `quality`, or found out."""
 
     geometry: str = "auto"
-    """Who finds the cameras, a row of `recon3d doctor` (colmap, vggt-1b, ...); auto: the first that can run here and
-    whose licence allows commercial use."""
+    """Who finds the cameras, a row of `recon3d doctor` (colmap, vggt-1b, ...); auto: COLMAP, and where it finds
+    no cameras that can be believed, a network's guess that COLMAP's matches pull into place."""
     weights: str | None = None
     """Of the network that --geometry names: a checkpoint file, a folder with one (and its config.json), or `random`;
     without it the published file, downloaded once."""
@@ -58,7 +58,8 @@ class Request:
     """Of da3-metric: a checkpoint file, a folder with one, or `random`; without it the published file, downloaded once."""
     quality: Literal["preview", "standard", "high"] = "standard"
     """Sets --max-size, --refine and --max-gaussians where they are not given (384 px, 300 steps, 20 000; 512 px, 1000
-    steps, 100 000; 768 px, 4000 steps, 200 000; more Gaussians on CUDA), and how many features COLMAP matches."""
+    steps, 100 000; 768 px, 100 steps a photo but 1000 to 4000, 200 000; more Gaussians on CUDA), and how many features COLMAP
+    matches."""
     max_size: int | None = None
     """Longest side in pixels of the pictures that refinement works on."""
     refine: str | None = None
