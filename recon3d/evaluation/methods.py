@@ -22,6 +22,7 @@ from recon3d.io.load import Loaded
 from recon3d.models import checkpoints
 from recon3d.models.checkpoints import RANDOM
 from recon3d.models.weights import table
+from recon3d.pipeline.artefacts import FORM
 from recon3d.pipeline.choices import GEOMETRY, SPLATS
 from recon3d.pipeline.method import run
 from recon3d.pipeline.reconstruct import method_of
@@ -88,19 +89,22 @@ def carried_out(
 ) -> Found:
     """The method on views; its cameras are kept in a folder, for other tasks on the same views. `weights`: a file, a folder
     or "random" by the names of weights, in the place of the published ones. Raises InputError."""
-    steps = str(STEPS if what.refined else 0)
+    steps, adjust = str(STEPS if what.refined else 0), "auto" if splats else "off"  # without splats nothing adjusts cameras
     key = GEOMETRY[what.geometry].weights
     of_head = SPLATS[what.splats].weights if what.splats in SPLATS else None
     request = Request(
         geometry=what.geometry, splats=what.splats, refine=steps, max_size=size, seed=seed, orientation="none",
-        device=device, exposure="off", weights=weights.get(key or ""), splats_weights=weights.get(of_head or ""),
+        device=device, exposure="off", bundle_adjust=adjust,
+        weights=weights.get(key or ""), splats_weights=weights.get(of_head or ""),
     )  # fmt: skip
     chosen = plan(request)
     chosen = chosen if what.settings is None else replace(chosen, settings=what.settings)
     progress = Progress()
     posed = bool(views.pose_known.any())
-    of_network = () if key is None else (size, weights_hash(key, weights))  # COLMAP looks at the photos themselves
-    keeper = Kept(kept, repr((what.geometry, what.settings, views.names, seed, posed, *of_network)))
+    # COLMAP looks at the photos themselves.
+    matches = key is not None and table()[key].with_matches is not None and splats
+    of_network = () if key is None else (size, matches, weights_hash(key, weights))
+    keeper = Kept(kept, repr((FORM, what.geometry, what.settings, views.names, seed, posed, *of_network)))
     loaded = Loaded(views, (), False, None, (), False)
     asked = Asked(request, chosen, loaded, WHERE, keeper, progress)
     began = time.perf_counter()

@@ -93,16 +93,17 @@ def entries(data: bytes) -> Iterator[Entry]:
 
 
 def scaled(entry: Entry, before: dict[str, Entry], columns: int) -> Annotated[np.ndarray, "N C"]:
-    """The samples of an entry divided by SCAL, float64. Raises ValueError where there are fewer than `columns` fields."""
+    """The first `columns` fields of an entry's samples divided by SCAL, float64. Raises ValueError where there are fewer."""
     kinds = field_types(before.get("TYPE")) if entry.type == COMPLEX else entry.type * (entry.size // width(entry.type))
     if len(kinds) < columns or sum(map(width, kinds)) != entry.size:
         raise ValueError(f"{entry.key} has samples of {entry.size} bytes and of types {kinds!r}")
     samples = np.frombuffer(entry.value, np.dtype([(str(i), NUMBERS[kind]) for i, kind in enumerate(kinds)]))
-    rows = np.stack([samples[str(i)].astype(np.float64) for i in range(len(kinds))], 1)
+    rows = np.stack([samples[str(i)].astype(np.float64) for i in range(columns)], 1)
     divisor = np.ones(1) if "SCAL" not in before else numbers(before["SCAL"])
     if len(divisor) not in (1, len(kinds)) or not (np.isfinite(divisor).all() and (divisor != 0).all()):
         raise ValueError(f"{entry.key} has {len(kinds)} fields and {len(divisor)} scales")
-    return rows / divisor
+    with np.errstate(over="ignore"):  # what becomes infinite is nowhere on Earth
+        return rows / (divisor if len(divisor) == 1 else divisor[:columns])
 
 
 def field_types(entry: Entry | None) -> str:

@@ -46,7 +46,8 @@ class GpsTrack:
         """The places at some times, linear between samples; NaN where no two samples near enough stand around them."""
         clock, places = self.extended()
         after = np.searchsorted(clock, seconds).clip(1, len(clock) - 1)
-        unknown = (seconds < clock[0]) | (seconds > clock[-1]) | (clock[after] - clock[after - 1] > MOST_GAP)
+        between = (clock[after] - clock[after - 1] > MOST_GAP) & (seconds != clock[after])
+        unknown = (seconds < clock[0]) | (seconds > clock[-1]) | between
         found = np.stack([np.interp(seconds, clock, column) for column in places.T], 1)
         found[:, 1] = (found[:, 1] + 180) % 360 - 180
         found[unknown] = np.nan
@@ -141,12 +142,14 @@ def read_container(container: Any, samples: Samples) -> None:
         name = readers.get(stream.index) or next((n for n, reader in READERS.items() if reader.begins(content)), None)
         if name is None:
             continue
-        readers[stream.index] = name
         try:
             found = READERS[name].fixes(content)
         except ValueError:
-            samples.broken[name] += 1
+            # Two bytes of zero begin packets of other telemetry too: until one was read whole, nothing says that it is CAMM.
+            if stream.index in readers or READERS[name] is gpmf:
+                samples.broken[name] += 1
             continue
+        readers[stream.index] = name
         for kind, places in found.items():
             samples.add(kind, begin, float((packet.duration or 0) * stream.time_base), places)
 

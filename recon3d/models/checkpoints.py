@@ -14,8 +14,9 @@ from torch import nn
 
 from recon3d.errors import InputError, check_exists
 from recon3d.models.config import configured, values_of
-from recon3d.models.loading import content_of, filled_from_file, lowered, names_in, packed
-from recon3d.models.meta import on_meta
+from recon3d.models.loading import content_of, filled_from_file, lowered, packed, shapes_in
+from recon3d.models.meta import on_meta, shapes_of
+from recon3d.models.official import account
 from recon3d.models.weights import Weights
 from recon3d.progress import Progress
 
@@ -74,11 +75,17 @@ def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) 
 
 
 def with_matches(found: Checkpoint) -> Checkpoint | None:
-    """The same built so that its answer has matches where they are asked for; None where it can have none."""
+    """The same built so that its answer has matches where they are asked for; None where it can have none, or the file has not
+    all of what that takes."""
     if found.row.with_matches is None or found.path is None:
         return None
-    config = found.row.resolve("with_matches")(found.config, names_in(found.path), found.row.config)
-    return None if config is None else replace(found, config=config)
+    config = found.row.resolve("with_matches")(found.config, found.row.config)
+    if config is None or config == found.config:
+        return None if config is None else found
+    build = found.row.resolve("network")
+    ours = shapes_of(on_meta(lambda: build(config)))
+    filled = account(shapes_in(found.path), ours, found.row.layout).complete
+    return replace(found, config=config) if filled else None
 
 
 def config_told_by(file: Path, row: Weights) -> Any:

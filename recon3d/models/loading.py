@@ -57,15 +57,15 @@ def content_of(path: Path) -> Any:
         raise InputError(path, what, "Download it again, and compare its size with `recon3d weights list`") from error
 
 
-def names_in(path: Path) -> list[str]:
-    """Names of the tensors of such a file, of which no value is read. Raises InputError."""
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the tensors of such a file; of a safetensors file no value is read. Raises InputError."""
     if path.suffix != ".safetensors":
-        return list(tensors_of(path))
+        return {name: tuple(tensor.shape) for name, tensor in tensors_of(path).items()}
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return list(file.keys())
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(path, f"it is no whole safetensors file ({error})", "Download it again") from error
 

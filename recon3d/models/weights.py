@@ -38,8 +38,8 @@ class Weights:
     code_licence: str = "Apache-2.0"  # of the reference implementation; ours is written anew
     sources: tuple[str, ...] = ()  # other files of that repository with the same tensors
     takes_cameras: bool = False  # has an input for known cameras, where its configuration has a `cam_enc`
-    # Function (config, names of the file's tensors, the published config) -> the config with which its answer has matches where
-    # they are asked for, or None: it has none.
+    # Function (config, the published config) -> the config with which its answer has matches where they are asked for, if the
+    # file has its tensors; or None: it has none.
     with_matches: str | None = None
     # Function (content, where) -> config or None: the sizes that a file, or the hub's config.json, tells in a form of its own.
     read_config: str | None = None

@@ -74,9 +74,12 @@ def work_folder(output: Path) -> Path:
     return output.parent / f".{output.name}.partial"
 
 
+FORM = 2  # of what stages pack: what was kept in another one is not read again
+
+
 def fingerprint(request: Any, files: tuple[Path, ...]) -> str:
     """Changes when the request changes, or a file of the input: its path, size or time."""
-    lines = [repr(request)]
+    lines = [str(FORM), repr(request)]
     for file in files:
         state = file.stat()
         lines.append(f"{file.resolve()} {state.st_size} {state.st_mtime_ns}")

@@ -110,16 +110,23 @@ def improved(
         if own is None or (report.kept and not report.following):
             return found, report
         if report.kept:
-            return with_rest((found, report), own, views, photos, fixed, how, Path(folder), progress)
+            more = with_rest((found, report), own, views, photos, fixed, how, Path(folder), progress)
+            before, after = (predicted(views, g.cameras, fixed) for g in (found, more[0]))
+            if held is not None and fits_worse(held, photos, first.longest, before, after):
+                progress.note(f"{NAME}: SIFT's matches speak against where those of {own.source} put the rest, which is left")
+                return found, report
+            return more
         progress.note(f"{NAME}: SIFT's matches leave the cameras, as {report.why}; those of {own.source} are tried")
         second = network_matches(own, photos, how, Path(folder))
         (found, of_own), _ = adjusted_to(second, views, same, photos, fixed, how, progress)
+    if not of_own.kept:
+        return found, neither(report, of_own)
     before, after = (predicted(views, g.cameras, fixed) for g in (same, found))
-    if of_own.kept and held is not None and fits_worse(held, photos, first.longest, before, after):
+    if held is not None and fits_worse(held, photos, first.longest, before, after):
         why = "SIFT's matches that were held back fit the cameras that they lead to worse"
         fits = (getattr(of_own, f"{name}_{when}") for name in ("px", "agreeing") for when in ("before", "after"))
-        found, of_own = same, BundleAdjustmentReport(False, why, of_own.tracks, of_own.held_back_tracks, *fits)
-    return found, of_own if of_own.kept else neither(report, of_own)
+        return same, neither(report, BundleAdjustmentReport(False, why, of_own.tracks, of_own.held_back_tracks, *fits))
+    return found, of_own
 
 
 def predicted(views: Views, cameras: Cameras, fixed: torch.Tensor) -> Predicted:
@@ -135,18 +142,20 @@ def with_rest(
     assert report.following is not None
     free = torch.tensor([name in report.following for name in views.names])
     told = torch.isin(photos.camera_index, photos.camera_index[~free]).tolist()
-    adjusted = pinholes(views, found.cameras)
-    lenses = tuple(lens if of_adjusted else given for lens, given, of_adjusted in zip(adjusted, photos.lenses, told, strict=True))
+    found_lenses = zip(pinholes(views, found.cameras), photos.lenses, told, strict=True)
+    lenses = tuple(lens if of_adjusted else given for lens, given, of_adjusted in found_lenses)
     held = replace(photos, lenses=lenses)
     second = network_matches(own, held, how, folder)
     (more, of_more), _ = adjusted_to(second, views, found, held, fixed | ~free, how, progress)
-    if not of_more.kept or of_more.following is None:
+    if not of_more.kept:
+        progress.note(f"{NAME}: the matches of {own.source} do not join {', '.join(report.following)}: {of_more.why}")
         return by_sift
+    assert of_more.following is not None and report.adjusted is not None
     left = tuple(name for name in report.following if name in of_more.following)
     joined = tuple(name for name in report.following if name not in left)
     whole = with_points_of(found, more, free)
-    adjusted_views = None if report.adjusted is None else report.adjusted + len(joined)
-    return whole, replace(report, adjusted=adjusted_views, following=left, joined=joined, points=len(whole.points))
+    adjusted = report.adjusted + len(joined)
+    return whole, replace(report, adjusted=adjusted, following=left, joined=joined, points=len(whole.points))
 
 
 def with_points_of(first: Geometry, second: Geometry, free: torch.Tensor) -> Geometry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from recon3d.core.lens import undistorted
@@ -27,4 +29,4 @@ def matches_in_undistorted(matches: Matches, views: Views) -> Matches:
             column, row = at.nan_to_num(0).long().unbind(1)
             inside &= mask[row.clamp(0, height - 1), column.clamp(0, width - 1)]
         kept[mine] = inside
-    return Matches(matches.view, matches.track, xy, matches.longest, matches.source).where(kept)
+    return replace(matches, xy=xy).where(kept)

@@ -13,6 +13,7 @@ from torch import Tensor
 from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry, Tracks
 from recon3d.core.lens import Lens, undistorted, undistortion_map
+from recon3d.core.matches import Matches
 from recon3d.core.views import Views
 from recon3d.io.undistortion import undistorted_views
 from recon3d.models.pictures import Answer
@@ -65,9 +66,15 @@ def in_photos(
         confidence[i][shown] = rank[shown].half()
     moved = replace(
         known, cameras=cameras, depth=depth, confidence=confidence, features=features_in_photos(answer, flat),
-        matches=None if answer.matches is None else matches_in_undistorted(answer.matches, flat),
+        matches=None if answer.matches is None else matches_in_undistorted(of_whole_photos(answer.matches, answer, views), flat),
     )  # fmt: skip
     return flat, with_points(flat, moved, max_points)
+
+
+def of_whole_photos(matches: Matches, answer: Answer, views: Views) -> Matches:
+    """The same as if no picture were cut out of its photo: VGGT sees of a portrait a square, at the scale of its width."""
+    scales = answer.network_from_photo[:, [0, 1], [0, 1]].mean(1)
+    return replace(matches, longest=round(float((scales * views.photo_sizes.max(1).values).max())))
 
 
 def sky_in_photo(

@@ -78,7 +78,7 @@ def pairs_of(
     ends = np.flatnonzero(np.diff(track[order])) + 1
     lengths = np.diff(np.concatenate([[0], ends, [len(order)]]))
     near = np.zeros((views, views), bool)
-    near[tuple(np.array(pairs_to_match(views)).reshape(-1, 2).T)] = True
+    near[tuple(np.array(pairs_to_match(views), np.int64).reshape(-1, 2).T)] = True
     starts, found = np.concatenate([[0], ends]), []
     for length in np.unique(lengths):
         rows = order[starts[lengths == length, None] + np.arange(length)]  # T length

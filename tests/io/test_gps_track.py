@@ -85,6 +85,12 @@ def test_nothing_is_said_of_a_long_gap_and_a_single_sample_reaches_half_a_second
     assert np.allclose(single.at(np.array([0.6, 1.4])), [1, 2, 3]) and np.isnan(single.at(np.array([0.4, 1.6]))).all()
 
 
+def test_a_frame_at_a_sample_beside_a_gap_stands_there():
+    places = np.column_stack([np.arange(4.0), np.zeros(4), np.zeros(4)])
+    found = GpsTrack("GPS5", np.array([0.0, 1, 5, 6]), places).at(np.array([1.0, 3, 5]))
+    assert found[[0, 2], 0].tolist() == [1, 2] and np.isnan(found[1]).all()
+
+
 def test_a_track_over_180_degrees_stays_there():
     track = GpsTrack("GPS5", np.array([0.0, 1.0]), np.array([[10.0, 179.9999, 0], [10.0, -179.9999, 0]]))
     found = track.at(np.array([0.25, 0.75]))
@@ -169,6 +175,13 @@ def test_a_film_with_subtitles_and_other_telemetry_has_no_gps_track(tmp_path):
     path = videos.drone(tmp_path / "a.mp4", say=lambda place: "We will always have latitude.")
     videos.add_track(path, b"fdsc", [b"GPRO" + bytes(60)] * 4, [1000] * 4)
     assert said_of(path) == "the video has no GPS track"
+
+
+@pytest.mark.parametrize("packet", [bytes(16), b"\0\0\1\0" + 40 * b"x"], ids=["zeros", "a box of 256 bytes"])
+def test_other_telemetry_is_not_taken_for_camm(packet, tmp_path):
+    path = videos.add_track(videos.plain_video(tmp_path / "a.mp4"), b"mebx", [packet + 5 * b"y"] * 4, [1000] * 4)
+    found = frame_places(path, choose_frames(path, 4).frames)
+    assert found.note is None and found.why == "the video has no GPS track"
 
 
 def test_the_file_beside_a_video_belongs_to_it(tmp_path):

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from recon3d.models.checkpoints import checkpoint, network, with_matches
 from recon3d.models.pictures import NetworkPictures, Pass
+from recon3d.models.vggt import answer as answer_module
 from recon3d.models.vggt import tracks
 from recon3d.models.vggt.answer import answer, cost
 from recon3d.models.vggt.config import VGGT_1B_GEOMETRY, TrackHeadConfig
@@ -117,21 +118,40 @@ def test_corners_are_marks_in_the_photo_and_spread_over_it():
     assert len(corners_of(replace(pictures, images=torch.full((1, 3, 60, 80), 0.5)), 0)) == 0
 
 
-def test_tracks_come_from_files_with_the_head_and_of_the_published_size(tmp_path):
+def test_tracks_come_from_files_with_all_of_the_head_and_of_the_published_size(tmp_path, monkeypatch):
+    """A head of another size, or a part of one, is left alone as it was before, and so is a file without one."""
+    monkeypatch.setattr(answer_module, "TrackHeadConfig", lambda: HEAD)
     row = replace(WEIGHTS["vggt-1b"], config=TINY_VGGT)
-    bare = {k: v for k, v in tiny().state_dict().items() if not k.startswith("track_head.")}
-    save_file(bare, tmp_path / "bare.safetensors")
-    save_file(bare | {"track_head.tracker.query_ref_token": torch.zeros(1)}, tmp_path / "head.safetensors")
+    whole = {name: tensor.contiguous() for name, tensor in tiny().state_dict().items()}
+    of_head = {name for name in whole if name.startswith("track_head.")}
+    some = min(of_head)
+    files = {
+        "bare": {name: x for name, x in whole.items() if name not in of_head},
+        "part": {name: x for name, x in whole.items() if name != some},
+        "other": whole | {some: torch.zeros(3, *whole[some].shape)},
+        "whole": whole,
+        "wrapped": {f"module.{name}": x for name, x in whole.items()},
+    }
+    found = {}
+    for name, tensors in files.items():
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+        found[name] = with_matches(checkpoint("vggt-1b", row, str(tmp_path / f"{name}.safetensors"), Progress()))
+    assert {name for name, source in found.items() if source is not None} == {"whole", "wrapped"}
+    assert found["wrapped"] is not None and network(found["wrapped"], 0, None).track_head is not None
     assert with_matches(checkpoint("vggt-1b", row, "random", Progress())) is None
-    assert with_matches(checkpoint("vggt-1b", row, str(tmp_path / "bare.safetensors"), Progress())) is None
-    found = with_matches(checkpoint("vggt-1b", row, str(tmp_path / "head.safetensors"), Progress()))
-    assert found is not None and found.config == replace(TINY_VGGT, track_head=TrackHeadConfig())
-    other = replace(checkpoint("vggt-1b", row, str(tmp_path / "head.safetensors"), Progress()), config=VGGT_1B_GEOMETRY)
+    other = replace(checkpoint("vggt-1b", row, str(tmp_path / "whole.safetensors"), Progress()), config=VGGT_1B_GEOMETRY)
     assert with_matches(other) is None
-    assert network(replace(found, path=None, config=WITH_HEAD), 0, None).track_head is not None
 
 
 def test_what_a_pass_takes_counts_the_maps_of_the_views_that_are_followed_together():
     plain, head = cost(VGGT_1B_GEOMETRY, 1), cost(replace(VGGT_1B_GEOMETRY, track_head=TrackHeadConfig()), 1)
     few, many = (head.bytes(n, 518, 4 / 3, 1, 4) - plain.bytes(n, 518, 4 / 3, 1, 4) for n in (12, 200))
     assert few > 0 and many == 0  # of many the blocks take more than their maps do, one after the other
+
+
+def test_what_the_head_says_has_a_gradient():
+    network_with_head = tiny().requires_grad_(True)
+    images, points = torch.rand(1, 2, 3, 56, 56), torch.tensor([[[20.0, 30.0]]])
+    said = network_with_head(images, query_points=points)
+    said.tracks[-1].sum().backward()
+    assert network_with_head.track_head.tracker.fmap_norm.weight.grad.abs().sum() > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
@@ -35,12 +35,11 @@ def answer(network: Vggt, photos: Iterable[Annotated[np.ndarray, "h w 3"]], how:
     )  # fmt: skip
 
 
-def with_matches(config: VggtConfig, tensors: Collection[str], published: VggtConfig) -> VggtConfig | None:
-    """The configuration with the track head, where the file has its tensors and the network is of the published size."""
+def with_matches(config: VggtConfig, published: VggtConfig) -> VggtConfig | None:
+    """The configuration with the track head, where the network is of the published size."""
     if config.track_head is not None:
         return config
-    there = any(name.startswith("track_head.") for name in tensors)
-    return replace(config, track_head=TrackHeadConfig()) if there and config == published else None
+    return replace(config, track_head=TrackHeadConfig()) if config == published else None
 
 
 def cost(config: VggtConfig, parameters: int) -> Cost:

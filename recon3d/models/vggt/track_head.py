@@ -48,10 +48,12 @@ class Tracker(nn.Module):
         self.conf_predictor = nn.Sequential(Linear(latent, 1))
 
     def normalised(self, maps: Tensor) -> Tensor:
-        """Maps [B, S, F, h, w] over their channels; view by view, written to."""
-        for of_view in maps.unbind(1):
-            of_view.copy_(self.fmap_norm(of_view.movedim(1, -1)).movedim(-1, 1))
-        return maps
+        """Maps [B, S, F, h, w] over their channels; view by view, and in their place where no gradient is asked for."""
+        if not maps.requires_grad:
+            for i in range(maps.shape[1]):
+                maps[:, i] = self.fmap_norm(maps[:, i].movedim(1, -1)).movedim(-1, 1)
+            return maps
+        return torch.stack([self.fmap_norm(of_view.movedim(1, -1)).movedim(-1, 1) for of_view in maps.unbind(1)], 1)
 
     def follow(
         self, levels: Sequence[Tensor], query_points: Tensor, first: int = 0

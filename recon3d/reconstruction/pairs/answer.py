@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -48,7 +48,7 @@ def answer(network: Dust3r, photos: Iterable[Annotated[np.ndarray, "h w 3"]], ho
     return Answer(aligned.geometry, maps, rects, aligned.unposed, matches=matches)
 
 
-def with_matches(config: Dust3rConfig, tensors: Collection[str], published: Dust3rConfig) -> Dust3rConfig | None:
+def with_matches(config: Dust3rConfig, published: Dust3rConfig) -> Dust3rConfig | None:
     """The same configuration, where the network has descriptors."""
     return config if config.descriptor_width else None
 

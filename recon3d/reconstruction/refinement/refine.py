@@ -144,6 +144,8 @@ def refine(
             session.work(progress)
         except KeyboardInterrupt:
             interrupted = True
+    if session.distractors:
+        session.distractors.settle()  # what was observed since losses last crossed
     refined, cameras = session.result()
     return Refined(
         refined, geometry.with_cameras(cameras), session.parameters.steps, session.clock.seconds, interrupted,
