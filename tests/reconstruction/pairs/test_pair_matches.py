@@ -77,5 +77,5 @@ def test_of_two_photos_no_more_are_kept_than_adjusting_takes(aligned, monkeypatc
 
 def test_a_network_without_descriptors_has_none(aligned):
     linear, matching = tiny_config(LINEAR), tiny_config(MATCHING)
-    assert with_matches(linear, (), matching) is None and with_matches(matching, (), matching) == matching
+    assert with_matches(linear, matching) is None and with_matches(matching, matching) == matching
     assert answer(tiny(linear), photos(), Pass(matches=True)).matches is None
