@@ -81,8 +81,11 @@ class MetricReport:
 Measured = tuple[Geometry, MetricReport]
 
 
-def check_metric(metric: Metric, asked: Asked) -> None:
-    """Raise InputError for what cannot work whatever cameras are found."""
+def checked(metric: Metric, asked: Asked) -> Asked:
+    """The same, with the places of the views where GPS is asked for: a video is read through for them, once.
+
+    Raises InputError for what cannot work whatever cameras are found.
+    """
     views = asked.loaded.views
     if metric.way == "length":
         two_of(views.names, metric.photos)
@@ -94,6 +97,8 @@ def check_metric(metric: Metric, asked: Asked) -> None:
         if known.note is not None:
             asked.progress.note(known.note)
         check_places(known, len(views))
+        return replace(asked, places=known)
+    return asked
 
 
 def in_metres(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
@@ -147,7 +152,10 @@ def known_names(asked: Asked) -> list[str]:
 
 def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Measured:
     """By a robust similarity from camera centres to the places of photos or frames, relative to the first of these."""
-    found = places_of(views)
+    assert asked.places is not None
+    row = {name: i for i, name in enumerate(views.names)}
+    told = {row[name]: place for i, place in asked.places.places.items() if (name := asked.loaded.views.names[i]) in row}
+    found = replace(asked.places, places=told)
     check_places(found, len(views))
     known, rows = found.places, sorted(found.places)
     first, places, has_height = local_places(known)
@@ -157,11 +165,11 @@ def of_gps(metric: Metric, views: Views, geometry: Geometry, asked: Asked) -> Me
     except ValueError as error:
         raise InputError(FLAG, f"gps: {error}", OTHERWISE) from error
     scale = float(fit.metres_from_world.scale)
-    told = FirstPlace(views.names[first], known[first].latitude, known[first].longitude, known[first].altitude)
+    begin = FirstPlace(views.names[first], known[first].latitude, known[first].longitude, known[first].altitude)
     names = tuple(views.names[i] for i in rows)
     source = f"GPS of {int(fit.used.sum())} {found.source}" + ("" if has_height else ", heights unknown")
     deviation = deviation_of_track(fit, centers) if found.one_receiver else fit.deviation
-    report = MetricReport(metric.way, source, True, scale, deviation=deviation, gps=gps_report(told, names, fit, scale))
+    report = MetricReport(metric.way, source, True, scale, deviation=deviation, gps=gps_report(begin, names, fit, scale))
     return scaled(geometry, scale), report
 
 

@@ -33,7 +33,7 @@ from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.exposure import why_fitted
 from recon3d.pipeline.holdout import measure
 from recon3d.pipeline.method import Improvement, Method, run
-from recon3d.pipeline.metric import MetricReport, check_metric, in_metres
+from recon3d.pipeline.metric import MetricReport, checked, in_metres
 from recon3d.pipeline.request import Plan, Request, plan
 from recon3d.pipeline.sources import Asked, sourced
 from recon3d.pipeline.splats import splatted
@@ -84,8 +84,7 @@ def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFo
         if any(origin):
             loaded = loaded.about(np.array(origin))
             progress.note(far_away(origin, request))
-    asked = Asked(request, chosen, loaded, str(found.root), work, progress)
-    check_metric(chosen.metric, asked)
+    asked = checked(chosen.metric, Asked(request, chosen, loaded, str(found.root), work, progress))
     scene, stages = run(loaded.views, method_of(asked, backend), progress)
     unit = metres_per_unit(stages)
     origin = (unit * origin[0], unit * origin[1], unit * origin[2])

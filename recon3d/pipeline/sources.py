@@ -17,6 +17,7 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.load import Loaded
 from recon3d.io.photos import read_photo
+from recon3d.io.view_places import ViewPlaces
 from recon3d.models import checkpoints
 from recon3d.models.checkpoints import Checkpoint
 from recon3d.models.meta import on_meta
@@ -49,6 +50,7 @@ class Asked:
     where: str  # the input as the user wrote it, for errors
     work: Keeper | None
     progress: Progress
+    places: ViewPlaces | None = None  # of the loaded views, where --metric gps asks for them
 
 
 @dataclass(frozen=True)

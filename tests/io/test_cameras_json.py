@@ -172,4 +172,5 @@ VALUES = st.recursive(
 @given(of_image=st.dictionaries(st.sampled_from(sorted(image())), VALUES, max_size=3))
 def test_any_values_give_cameras_or_one_input_error(tmp_path, of_image):
     with contextlib.suppress(InputError):
-        read_cameras(put(tmp_path, image(**of_image)))
+        poses = [camera.camera_from_world for camera in read_cameras(put(tmp_path, image(**of_image)))]
+        assert all(pose is None or np.isfinite(pose).all() for pose in poses)

@@ -237,7 +237,15 @@ def test_files_with_any_bytes_changed_give_a_model_or_one_input_error(tmp_path, 
         data[at % min(len(data), 400)] = value
     (tmp_path / f"{name}.bin").write_bytes(data)
     with contextlib.suppress(InputError):
-        read_model(tmp_path)
+        consistent(read_model(tmp_path))
+
+
+def consistent(model) -> None:
+    """Everything is finite, and observations are of cameras and points that there are."""
+    assert all(c.camera_from_world is not None and np.isfinite(c.camera_from_world).all() for c in model.cameras)
+    assert np.isfinite(model.points).all() and np.isfinite(model.track_xy).all()
+    assert ((model.track_view >= 0) & (model.track_view < len(model.cameras))).all()
+    assert ((model.track_point >= 0) & (model.track_point < len(model.points))).all()
 
 
 LINE = st.lists(st.sampled_from(["1", "-1", "nan", "1e999", "PINHOLE", "640", "a.jpg", "9" * 30, "0.5", "#"]), max_size=12)
@@ -249,4 +257,4 @@ def test_any_words_in_text_files_give_a_model_or_one_input_error(tmp_path, camer
     for name, lines in (("cameras", cameras), ("images", images), ("points3D", points)):
         (tmp_path / f"{name}.txt").write_text("\n".join(" ".join(line) for line in lines))
     with contextlib.suppress(InputError):
-        read_model(tmp_path)
+        consistent(read_model(tmp_path))

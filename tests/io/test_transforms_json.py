@@ -223,4 +223,5 @@ TOP = st.sampled_from(["applied_transform", "applied_scale", "camera_angle_x", "
 def test_any_values_give_cameras_or_one_input_error(tmp_path, of_frame, of_file):
     path = put(tmp_path, **{**INTRINSICS, "frames": [{**frame(), **of_frame}], **of_file})
     with contextlib.suppress(InputError):
-        read_transforms(path)
+        poses = [camera.camera_from_world for camera in read_transforms(path)]
+        assert all(pose is None or np.isfinite(pose).all() for pose in poses)

@@ -15,7 +15,7 @@ from recon3d.io.gps import Place
 from recon3d.io.load import Loaded
 from recon3d.io.photos import Source
 from recon3d.io.video import choose_frames
-from recon3d.pipeline.metric import check_metric, in_metres
+from recon3d.pipeline.metric import checked, in_metres
 from recon3d.pipeline.metric_request import parse_metric, two_of
 from recon3d.pipeline.request import Request, plan
 from recon3d.pipeline.sources import Asked
@@ -104,7 +104,7 @@ def test_the_tags_of_photos_bring_their_cameras_to_metres(tmp_path):
     centers = on_a_circle(8, 15.0)
     views, geometry, asked = asked_for(tmp_path, centers, unit=4.0)
     gps = parse_metric("gps", None)
-    check_metric(gps, asked)
+    asked = checked(gps, asked)
     moved, report = in_metres(gps, views, geometry, asked=asked)
     assert report.taken and report.metres_per_unit == pytest.approx(4.0, rel=1e-3)
     assert torch.allclose(moved.cameras.centers_in_world, centers, atol=0.02)
@@ -121,7 +121,8 @@ def test_the_tags_of_photos_bring_their_cameras_to_metres(tmp_path):
 def test_tags_that_are_too_uncertain_are_told_and_not_taken(tmp_path):
     """Half a metre across: a tag is known to metres."""
     views, geometry, asked = asked_for(tmp_path, on_a_circle(8, 0.25), unit=1.0)
-    found, report = in_metres(parse_metric("gps", None), views, geometry, asked=asked)
+    gps = parse_metric("gps", None)
+    found, report = in_metres(gps, views, geometry, asked=checked(gps, asked))
     assert found is geometry and not report.taken
     assert (report.deviation or 0) > 0.1 and "standard deviation" in (report.why or "")
     assert len(asked.progress.notes) == 1 and "was not taken" in asked.progress.notes[0]
@@ -215,7 +216,7 @@ def of_video(video: Path, unit: float):
 def test_the_track_of_a_video_brings_its_cameras_to_metres(kind, write, tmp_path):
     views, geometry, asked, centers = of_video(write(tmp_path / "a.mp4", around), unit=4.0)
     gps = parse_metric("gps", None)
-    check_metric(gps, asked)
+    asked = checked(gps, asked)
     moved, report = in_metres(gps, views, geometry, asked=asked)
     assert report.taken and report.metres_per_unit == pytest.approx(4.0, rel=2e-3)
     assert torch.allclose(moved.cameras.centers_in_world, centers, atol=0.03)
@@ -230,7 +231,8 @@ def test_a_track_of_a_few_metres_is_too_uncertain_and_not_taken(tmp_path):
         return Place(FIRST[0] + (place.latitude - FIRST[0]) / 60, FIRST[1] + (place.longitude - FIRST[1]) / 60, FIRST[2])
 
     views, geometry, asked, _ = of_video(gps_videos.gopro(tmp_path / "a.mp4", small), unit=1.0)
-    found, report = in_metres(parse_metric("gps", None), views, geometry, asked=asked)
+    gps = parse_metric("gps", None)
+    found, report = in_metres(gps, views, geometry, asked=checked(gps, asked))
     assert found is geometry and not report.taken and "standard deviation" in (report.why or "")
 
 
@@ -240,7 +242,7 @@ def test_a_damaged_track_is_one_note_and_what_is_left_gives_the_scale(tmp_path):
     video = gps_videos.add_track(gps_videos.plain_video(tmp_path / "a.mp4"), b"gpmd", payloads, [1000] * 4)
     views, geometry, asked, _ = of_video(video, unit=4.0)
     gps = parse_metric("gps", None)
-    check_metric(gps, asked)
+    asked = checked(gps, asked)
     _, report = in_metres(gps, views, geometry, asked=asked)
     assert report.taken and report.metres_per_unit == pytest.approx(4.0, rel=0.02)
     assert asked.progress.notes == [f"{video}: what cannot be read of its GPMF track (1 packets) is left out"]
