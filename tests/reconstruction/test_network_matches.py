@@ -77,6 +77,7 @@ def test_matches_of_an_answer_reach_the_geometry_of_its_photos(views):  # noqa: 
     answer = Answer(known, way, torch.tensor([[0.0, 0, 40, 30]] * 2).double(), matches=matches)
     _, geometry = in_photos(answer, views, max_size=120)
     assert geometry.matches is not None and torch.equal(geometry.matches.xy, matches.xy)
+    assert geometry.matches.longest == 0.2 * int(views.photo_sizes.max())  # of whole photos, whatever a picture was cut to
     assert in_photos(replace(answer, matches=None), views, max_size=120)[1].matches is None
 
 
