@@ -40,8 +40,7 @@ class Cameras:
 
     @property
     def centers_in_world(self) -> Annotated[Tensor, "N 3"]:
-        rotation, translation = self.camera_from_world[:, :3, :3], self.camera_from_world[:, :3, 3:]
-        return -(rotation.transpose(1, 2) @ translation)[:, :, 0]
+        return centers_of(self.camera_from_world)
 
     def size(self, i: int) -> tuple[int, int]:
         """(height, width) of view i."""
@@ -126,6 +125,12 @@ class Cameras:
                 raise ValueError(f"{stage}: the rotation of view {i} is not orthonormal (off by {float(off[i]):.2g})")
             if focal[i] <= 0:
                 raise ValueError(f"{stage}: the focal length of view {i} is {float(focal[i]):.4g}")
+
+
+def centers_of(camera_from_world: Annotated[Tensor, "N 4 4"]) -> Annotated[Tensor, "N 3"]:
+    """Where cameras stand in the world."""
+    rotation, translation = camera_from_world[:, :3, :3], camera_from_world[:, :3, 3:]
+    return -(rotation.transpose(1, 2) @ translation)[:, :, 0]
 
 
 def as_index(index, count: int) -> Tensor:

@@ -26,6 +26,11 @@ def local_origin(points: Annotated[np.ndarray, "P 3"]) -> Annotated[np.ndarray, 
     return np.round(middle / step) * step + 0.0  # no -0.0, which would be printed
 
 
+def center_of(camera_from_world: Annotated[np.ndarray, "4 4"]) -> Annotated[np.ndarray, "3"]:
+    """Where a camera stands in the world."""
+    return -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
+
+
 def moved_pose(
     camera_from_world: Annotated[np.ndarray, "... 4 4"], shift: Annotated[np.ndarray, "3"]
 ) -> Annotated[np.ndarray, "... 4 4"]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from recon3d.core.origin import center_of
 from recon3d.io.incoming import Photo
 from recon3d.io.photos import read_photo
 
@@ -66,15 +67,11 @@ def apart(first: Photo, second: Photo, extent: float) -> bool:
     if poses[0] is None or poses[1] is None:
         return False
     turned = np.abs(poses[0][:3, :3] - poses[1][:3, :3]).max()
-    return bool(turned > SAME_POSE or np.linalg.norm(center(poses[0]) - center(poses[1])) > SAME_POSE * extent)
+    return bool(turned > SAME_POSE or np.linalg.norm(center_of(poses[0]) - center_of(poses[1])) > SAME_POSE * extent)
 
 
 def extent_of(photos: Sequence[Photo]) -> float:
     """The largest distance of a given camera from the middle of all."""
     poses = [p.known.camera_from_world for p in photos if p.known is not None and p.known.camera_from_world is not None]
-    centers = np.array([center(pose) for pose in poses]).reshape(-1, 3)
+    centers = np.array([center_of(pose) for pose in poses]).reshape(-1, 3)
     return float(np.linalg.norm(centers - centers.mean(0), axis=1).max()) if len(centers) else 0.0
-
-
-def center(camera_from_world: np.ndarray) -> np.ndarray:
-    return -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]

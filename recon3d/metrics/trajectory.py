@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from recon3d.core.cameras import centers_of
 from recon3d.core.rotations import rotation_angle
 from recon3d.core.similarity import fit_points
 
@@ -55,8 +56,7 @@ def trajectory_figures(
 def _rotations_and_centers(
     camera_from_world: Annotated[Tensor, "N 4 4"],
 ) -> tuple[Annotated[Tensor, "N 3 3"], Annotated[Tensor, "N 3"]]:
-    rotation, translation = camera_from_world[:, :3, :3].double(), camera_from_world[:, :3, 3:].double()
-    return rotation, -(rotation.transpose(1, 2) @ translation)[:, :, 0]
+    return camera_from_world[:, :3, :3].double(), centers_of(camera_from_world.double())
 
 
 def _steps(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from recon3d.atomic import atomic_file, make_parents, refuse_existing
+from recon3d.core.cameras import centers_of
 from recon3d.core.geometry import Tracks
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.views import Views
@@ -132,5 +133,5 @@ def size_of(views: Views) -> float:
     """The largest distance between two cameras with a pose, world units."""
     assert views.known_camera_from_world is not None
     poses = views.known_camera_from_world[views.pose_known]
-    centers = -(poses[:, :3, :3].transpose(1, 2) @ poses[:, :3, 3:])[:, :, 0]
+    centers = centers_of(poses)
     return float(torch.cdist(centers, centers).max())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from recon3d.core.cameras import centers_of
 from recon3d.core.geometry import Geometry
 from recon3d.core.origin import local_origin
 from recon3d.core.similarity import Similarity
@@ -33,7 +34,7 @@ def origin_of(views: Views) -> tuple[float, float, float]:
     if views.known_camera_from_world is None:
         return 0.0, 0.0, 0.0
     poses = views.known_camera_from_world[views.pose_known]
-    centers = -(poses[:, :3, :3].transpose(1, 2) @ poses[:, :3, 3:])[:, :, 0]
+    centers = centers_of(poses)
     x, y, z = local_origin(centers.numpy()).tolist()
     return x, y, z
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 
+from recon3d.core.origin import center_of
 from recon3d.core.views import Views
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
@@ -145,7 +146,7 @@ def disturbed(poses: Poses, seed: int) -> Poses:
     """Cameras turned, and moved by as much as that is at their distance from each other."""
     chance = np.random.default_rng([seed, 30])
     size = np.radians(DISTURBED) / np.sqrt(3)
-    centers = np.stack([-p[:3, :3].T @ p[:3, 3] for p in poses.values()])
+    centers = np.stack([center_of(pose) for pose in poses.values()])
     apart = np.linalg.norm(centers - centers.mean(0), axis=1).mean()
     found = {}
     for (view, pose), center in zip(poses.items(), centers, strict=True):

@@ -15,7 +15,7 @@ import torch
 
 from recon3d.core.geometry import Tracks
 from recon3d.core.lens import Lens
-from recon3d.core.origin import moved_pose
+from recon3d.core.origin import center_of, moved_pose
 from recon3d.core.views import Views
 from recon3d.progress import Progress
 from recon3d.sfm.acceptance import (
@@ -63,7 +63,7 @@ class Located:
         """Of the camera, in the world."""
         pose = self.camera_from_world
         assert pose is not None
-        x, y, z = (-pose[:3, :3].T @ pose[:3, 3]).tolist()
+        x, y, z = center_of(pose).tolist()
         return x, y, z
 
     def moved(self, shift: Annotated[np.ndarray, "3"]) -> Located:

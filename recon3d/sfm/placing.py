@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from recon3d.core.lens import Lens
+from recon3d.core.origin import center_of
 from recon3d.sfm.acceptance import MAX_REPROJECTION, MIN_POINTS
 from recon3d.sfm.adjustment import LOSS_SCALE, distances
 from recon3d.sfm.features import Camera, colmap_camera
@@ -58,7 +59,7 @@ class Placed:
     @property
     def center(self) -> Annotated[np.ndarray, "3"]:
         """Of the camera, in the world."""
-        return -self.camera_from_world[:3, :3].T @ self.camera_from_world[:3, 3]
+        return center_of(self.camera_from_world)
 
     @property
     def error(self) -> float:
@@ -128,7 +129,7 @@ def deviation_by_views(found: Placed) -> float:
         if len(rest) < MIN_POINTS:
             return 0.0
         pose = adjusted_photo(rest.with_camera(found.camera_from_world, found.lens), found.start).camera_from_world[-1]
-        centers.append(-pose[:3, :3].T @ pose[:3, 3])
+        centers.append(center_of(pose))
     return float(np.sqrt((groups - 1) * np.var(centers, 0).sum())) if groups > 1 else 0.0
 
 

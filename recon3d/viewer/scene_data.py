@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from recon3d.core.known_camera import KnownCamera
+from recon3d.core.origin import center_of
 from recon3d.core.splats import Splats
 from recon3d.io.ply import write_ply
 from recon3d.io.splat_files import STORED, SplatFile, read_splats
@@ -206,7 +207,7 @@ def camera_message(
 def _center(camera: KnownCamera) -> Annotated[np.ndarray, "3"]:
     matrix = camera.camera_from_world
     assert matrix is not None
-    return -matrix[:3, :3].T @ matrix[:3, 3]
+    return center_of(matrix)
 
 
 def _middle(centers: Annotated[np.ndarray, "N 3"]) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
+from recon3d.core.origin import center_of
 from recon3d.reconstruction.meshing.seen import SeenView
 
 SAMPLE = 4000  # pixels of each view that are looked at
@@ -29,7 +30,7 @@ def subject_box(views: Sequence[SeenView]) -> tuple[Annotated[np.ndarray, "3"], 
     points = np.concatenate(found)
     if len(points) < 2:
         return None
-    center = np.mean([-view.camera_from_world[:3, :3].T @ view.camera_from_world[:3, 3] for view in views], 0)
+    center = np.mean([center_of(view.camera_from_world) for view in views], 0)
     away = np.linalg.norm(points - center, axis=1)
     near = points[away <= end_of_the_near(np.sort(away))]
     low, high = np.percentile(near, (OUTLIERS, 100 - OUTLIERS), axis=0)

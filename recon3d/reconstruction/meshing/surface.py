@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 
 from recon3d.core.mesh import Mesh
+from recon3d.core.origin import center_of
 from recon3d.reconstruction.meshing.seen import SeenView
 from recon3d.reconstruction.meshing.volume import Box, fused, triangles
 
@@ -99,7 +100,7 @@ def colors(mesh: Mesh, views: Sequence[SeenView], reach: float) -> Annotated[np.
             u, v = view.lens[0] * x / z + view.lens[2], view.lens[1] * y / z + view.lens[3]
             (mine,) = np.nonzero((z > 0) & (u >= 0) & (u < width) & (v >= 0) & (v < height))
         column, row = u[mine].astype(int), v[mine].astype(int)
-        to_camera = -pose[:3, :3].T @ pose[:3, 3] - mesh.vertices[mine]
+        to_camera = center_of(pose) - mesh.vertices[mine]
         cosine = (facing[mine] * to_camera).sum(1) / np.linalg.norm(to_camera, axis=1)
         seen = (np.abs(view.depth[row, column] - z[mine]) < VEILED * reach) & (cosine > 0)
         mine, row, column = mine[seen], row[seen], column[seen]
