@@ -2,10 +2,17 @@
 
     python -m tools.benchmarks.peers ../shared/data --out out/peers
 
-Needs an NVIDIA GPU with gsplat 1.5.3. Settings are those that gsplat's example trainer publishes for one GPU (degree 3, one
-band more every 1000 steps; learning rates, start and regularisers below), its schedule that of 30 000 steps, of which the
-first 7000 are run. Cameras and sparse points are COLMAP's from all photos, photos 4, 12, ... held out, 384 px. Ours runs
-beside it on the same card at standard and high quality. Prints a table in markdown; the folder gets `peers.json`.
+Needs gsplat 1.5.3 and, but for `--device cpu`, an NVIDIA GPU. Settings are those that gsplat's example trainer publishes for
+one GPU (degree 3, one band more every 1000 steps; learning rates, start and regularisers below), its schedule that of 30 000
+steps, of which the first 7000 are run. Cameras and sparse points are COLMAP's from all photos, photos 4, 12, ... held out,
+384 px. Ours runs beside it on the same device at standard and high quality. Prints a table in markdown; the folder gets
+`peers.json`.
+
+On a CPU gsplat's strategies, as they are, decide about Gaussians that our kernels draw (`rasterization_of_ours`); the two
+kernels that they call themselves are torch's operations there. Put gsplat's wheel into a folder of its own:
+
+    pip install --no-deps --target FOLDER gsplat==1.5.3
+    PYTHONPATH=FOLDER python -m tools.benchmarks.peers ../shared/data --out out/peers --device cpu --steps 4000
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recon3d.atomic import atomic_file
 from recon3d.core.geometry import Geometry
 from recon3d.core.harmonics import C0
 from recon3d.core.scene import Scene
@@ -29,15 +37,19 @@ from recon3d.metrics.image import psnr, ssim
 from recon3d.pipeline.choices import QUALITY
 from recon3d.pipeline.holdout import measure
 from recon3d.progress import Progress
+from recon3d.reconstruction.refinement.densification import MOST_COPIES, shared_out
 from recon3d.reconstruction.refinement.refine import Refinement, refine, scene_extent
 from recon3d.reconstruction.seeding.seed import gaps, seed
+from recon3d.rendering.render import backend_for, rasterize
+from recon3d.rendering.screen import Screen
 from tools.benchmarks.refinement import cameras_of, held_out_scene
 
 SCENES = ("fountain-P11", "herz-jesu-P8", "flower", "banana", "kitchen", "street")
 RATES = {"means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 2.5e-3 / 20}
 START = {"default": (1.0, 0.1), "mcmc": (0.1, 0.5)}  # of sizes in gaps between points, and opacity
 REGULARISER = {"default": 0.0, "mcmc": 0.01}  # of opacities and of scales
-SCHEDULE, STEPS, EVERY, DEGREE = 30_000, 7000, 1000, 3
+CONTENDERS = ("default", "mcmc", "standard", "high")
+SCHEDULE, EVERY, DEGREE = 30_000, 1000, 3
 
 
 def parameters_of(geometry: Geometry, strategy: str, device: str) -> torch.nn.ParameterDict:
@@ -68,6 +80,34 @@ def drawn(rasterization: Callable, p: torch.nn.ParameterDict, pose: Tensor, K: T
     return rgb[0, ..., :3].permute(2, 0, 1), info
 
 
+def rasterization_of_ours(means, quats, scales, opacities, colors, poses, Ks, width, height, sh_degree, **_: Any):
+    """gsplat's call, drawn by our kernels. Its strategies read the gradient of `means2d`, which `hand_over` puts there."""
+    screen = Screen()
+    sh = colors[:, : (sh_degree + 1) ** 2]
+    rgb, _, alpha = rasterize(means, quats, scales, opacities, sh, poses, Ks, width, height, screen)
+    means2d = torch.zeros(1, len(means), 2, requires_grad=True)
+    told = {"width": width, "height": height, "n_cameras": 1, "gaussian_ids": None, "screen": screen}
+    return rgb.permute(0, 2, 3, 1), alpha, {"means2d": means2d, "radii": screen.radii, **told}
+
+
+def hand_over(info: dict[str, Any]) -> None:
+    if screen := info.get("screen"):
+        info["means2d"].grad = screen.gradient
+
+
+def strategies_on_a_cpu() -> None:
+    """MCMC's equation 9 and covariances, which gsplat has on CUDA only, in torch."""
+    from gsplat.cuda._torch_impl import _quat_scale_to_covar_preci  # type: ignore[import-not-found]
+    from gsplat.strategy import ops  # type: ignore[import-not-found]
+
+    def relocation(opacities: Tensor, scales: Tensor, ratios: Tensor, binoms: Tensor) -> tuple[Tensor, Tensor]:
+        each, shrink = shared_out(opacities, ratios.clamp(1, MOST_COPIES))
+        return each, scales * shrink[:, None]
+
+    ops.compute_relocation = relocation
+    ops.quat_scale_to_covar_preci = _quat_scale_to_covar_preci
+
+
 def trained(
     views: Views, geometry: Geometry, strategy: str, rasterization: Callable, device: str, steps: int, every: int
 ) -> list[dict[str, Any]]:
@@ -77,7 +117,9 @@ def trained(
     extent = scene_extent(geometry.cameras)
     p = parameters_of(geometry, strategy, device)
     rates = {**RATES, "means": RATES["means"] * extent}
-    optimizers = {name: torch.optim.Adam([{"params": x, "lr": rates[name], "name": name}], eps=1e-15) for name, x in p.items()}
+    optimizers = {
+        name: torch.optim.Adam([{"params": x, "lr": rates[name], "name": name}], eps=1e-15, fused=True) for name, x in p.items()
+    }
     decay = torch.optim.lr_scheduler.ExponentialLR(optimizers["means"], gamma=0.01 ** (1 / SCHEDULE))
     rule = DefaultStrategy() if strategy == "default" else MCMCStrategy()
     rule.check_sanity(p, optimizers)
@@ -94,6 +136,7 @@ def trained(
         loss = 0.8 * (rgb - photos[i]).abs().mean() + 0.2 * (1 - ssim(rgb, photos[i]))
         loss = loss + REGULARISER[strategy] * (torch.sigmoid(p["opacities"]).mean() + p["scales"].exp().mean())
         loss.backward()
+        hand_over(info)
         for optimizer in optimizers.values():
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -113,11 +156,27 @@ def trained(
     return curve
 
 
-def ours(views: Views, geometry: Geometry, quality: str) -> float:
+def ours(views: Views, geometry: Geometry, quality: str, device: str) -> list[dict[str, Any]]:
+    """A curve of one point: what a run of that quality ends with."""
     chosen, seen = QUALITY[quality], ~views.held_out
-    start = seed(views[seen], geometry[seen], device="cuda")
-    options = Refinement(steps=chosen.steps, max_gaussians=chosen.max_on_a_gpu, backend="gsplat")
-    return measure(Scene(refine(views, geometry, start, options).gaussians, geometry, views), "cuda")["mean"]["psnr"]
+    start = seed(views[seen], geometry[seen], device=device)
+    steps, most = chosen.steps_for(int(seen.sum())), chosen.max_on_a_gpu if device == "cuda" else chosen.max_gaussians
+    refined = refine(views, geometry, start, Refinement(steps=steps, max_gaussians=most, backend=backend_for(device)))
+    value = measure(Scene(refined.gaussians, geometry, views), device)["mean"]["psnr"]
+    return [{"step": steps, "psnr": value, "gaussians": len(refined.gaussians)}]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = ["| scene | default: best · last | MCMC: best · last | ours, standard | ours, high |", "|" + " --- |" * 5]
+    for scene in dict.fromkeys(row["scene"] for row in rows):
+        cells = dict.fromkeys(CONTENDERS, "")
+        for row in (row for row in rows if row["scene"] == scene):
+            curve = row["curve"]
+            best = max(curve, key=lambda mark: mark["psnr"])
+            last = f" ({best['step']}) · {curve[-1]['psnr']:.2f} ({curve[-1]['step']})" if len(curve) > 1 else ""
+            cells[row["contender"]] = f"{best['psnr']:.2f}{last}"
+        lines.append(f"| {scene} | {' | '.join(cells.values())} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -125,25 +184,36 @@ def main() -> None:
     ask.add_argument("folder", type=Path)
     ask.add_argument("--out", type=Path, required=True)
     ask.add_argument("--scenes", nargs="*", default=SCENES)
+    ask.add_argument("--contenders", nargs="*", default=CONTENDERS)
     ask.add_argument("--max-size", type=int, default=384)
+    ask.add_argument("--steps", type=int, default=7000)
+    ask.add_argument("--device", default="cuda")
     options = ask.parse_args()
-    from gsplat import rasterization  # type: ignore[import-not-found]
-
+    if options.device == "cpu":
+        strategies_on_a_cpu()
+        rasterization: Callable = rasterization_of_ours
+    else:
+        from gsplat import rasterization  # type: ignore[import-not-found]
     options.out.mkdir(parents=True, exist_ok=True)
-    print(f"{torch.cuda.get_device_name()}\n")
-    print("| scene | default: best · after 7000 | MCMC: best · after 7000 | ours, standard | ours, high |\n" + "| --- " * 5 + "|")
-    rows = []
+    kept = options.out / "peers.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else []
+    print(f"{torch.cuda.get_device_name() if options.device == 'cuda' else 'CPU'}\n")
     for name in options.scenes:
-        flat, known = held_out_scene(*cameras_of(options.folder / name, options.max_size, Progress()), "8:4", options.max_size)
-        curves = {s: trained(flat, known, s, rasterization, "cuda", STEPS, EVERY) for s in START}
-        of_ours = {quality: ours(flat, known, quality) for quality in ("standard", "high")}
-        rows.append({"scene": name, "gsplat": curves, "ours": of_ours})
-        cells = []
-        for curve in curves.values():
-            best = max(curve, key=lambda mark: mark["psnr"])
-            cells.append(f"{best['psnr']:.2f} ({best['step']}) · {curve[-1]['psnr']:.2f}")
-        print(f"| {name} | {' | '.join(cells)} | {of_ours['standard']:.2f} | {of_ours['high']:.2f} |", flush=True)
-        (options.out / "peers.json").write_text(json.dumps(rows, indent=1) + "\n")
+        wanted = [c for c in options.contenders if (name, c) not in {(r["scene"], r["contender"]) for r in rows}]
+        if not wanted:
+            continue
+        loaded = cameras_of(options.folder / name, options.max_size, Progress())
+        flat, known = held_out_scene(*loaded, "8:4", options.max_size)
+        for contender in wanted:
+            if contender in START:
+                curve = trained(flat, known, contender, rasterization, options.device, options.steps, EVERY)
+            else:
+                curve = ours(flat, known, contender, options.device)
+            rows.append({"scene": name, "contender": contender, "curve": curve})
+            print(rows[-1], file=sys.stderr, flush=True)
+            with atomic_file(kept) as file:
+                file.write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
 
 
 if __name__ == "__main__":
