@@ -30,6 +30,7 @@ STARTS = (0.8, 1.2, 1.8)
 # focal length, from which on that is another model. Nearly planar sets of ten cameras: of 114 right ones 110 came back, four led
 # others by 5 to 8; one that was 11 degrees off trailed the right one by 4.7.
 LONGER, ELSEWHERE, OTHER_FOCAL = 4.0, 2.0, 0.2
+FLAT = 0.2  # what is thicker shows no other plane: fountain-P11 has 0.5, herz-jesu-P8 0.25, a scene a tenth as deep as wide 0.1
 POINTS = 1000  # that are compared
 
 
@@ -50,7 +51,7 @@ def rival(model: Model, cameras: tuple[Camera, ...], distortion: bool) -> Rival 
     known = {view for camera in cameras if camera.focal_known for view in camera.views}
     free = [i for i, view in enumerate(model.views) if view not in known]
     model = thinned(model)
-    again = adjusted(model, cameras, True, distortion, TO_THE_MINIMUM)
+    again = adjusted(model, cameras, True, distortion)
     if is_possible(again, free):
         model = again
     found = []
@@ -62,7 +63,7 @@ def rival(model: Model, cameras: tuple[Camera, ...], distortion: bool) -> Rival 
             twin = adjusted(scaled(twin, within, free), cameras, refine_focal=False)
         if is_reversed(model, twin):
             found.append(Rival(twin, "a scene with near and far exchanged", lead(model, twin)))
-    if free:
+    if free and flatness(model) < FLAT:
         longer = np.clip(FOCAL_RANGE[1] / focals(model), 1.0, LONGER)
         other = adjusted(farther(model, np.median(model.points, 0), longer, free), cameras, False, iterations=30)
         other = adjusted(other, cameras, True, distortion)
@@ -121,6 +122,14 @@ def is_reversed(model: Model, other: Model) -> bool:
         here, there = (m.points[seen] @ m.camera_from_world[i, 2, :3] for m in (model, other))
         signs.append(float(((here - here.mean()) * (there - there.mean())).sum()) if len(seen) else 0.0)
     return bool(np.median(signs) < 0)
+
+
+def flatness(model: Model) -> float:
+    """The spread of the points across the plane in which most lie, of the smaller one within it; far points aside."""
+    apart = model.points - np.median(model.points, 0)
+    far = np.linalg.norm(apart, axis=1)
+    spreads = np.linalg.svd(apart[far < 3 * np.median(far)], compute_uv=False)
+    return float(spreads[2] / max(spreads[1], 1e-12))
 
 
 def is_another(model: Model, other: Model) -> bool:
