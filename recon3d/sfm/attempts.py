@@ -18,6 +18,7 @@ from recon3d.core.views import Views
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
 from recon3d.sfm.acceptance import Estimated, Measured, measure, refusal, unbelieved_views
+from recon3d.sfm.adjustment import at_minimum
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back
 from recon3d.sfm.matching import read_matches
@@ -42,6 +43,7 @@ from recon3d.sfm.twin import VIEWS_UP_TO as TWIN_UP_TO
 # Five synthetic views with a focal length 5 % off: from cameras 6 degrees wrong all of three seeds end within 0.1 degrees, from
 # 10 degrees two; with COLMAP's own bounds alone two and none.
 WIDE, COLMAPS = (64.0, 10.0), (4.0, 2.0)
+SETTLED_UP_TO = 12  # views; of more, the last adjustment once more would cost seconds
 DISTURBED, SAME = 3.0, 2.0  # degrees: how far guessed cameras are disturbed, and how far apart what comes of both may be
 
 
@@ -79,13 +81,13 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
             models = global_models(reduced, cameras, threads, seed)
         else:
             models = incremental_models(reduced, len(views), options, progress)
-        found += [believed_part(model, held, estimated) for model in models[:1]]
+        found += [settled(model, cameras, held, estimated) for model in models[:1]]
     if not found:
         return Attempt(settings, None, None, "the mapper found nothing to start from")
     model, measured = max(found, key=lambda f: better(f[1]))
     refused = refusal(measured)
     if refused is None:
-        model, measured, refused = not_reversed(reduced, cameras, model, measured, held, estimated, options, progress)
+        model, measured, refused = not_another(reduced, cameras, model, measured, held, estimated, options, progress)
     if refused is None:
         model = completed(database, cameras, model, held, estimated, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
@@ -109,14 +111,14 @@ def attempt_from(
     if not poses:
         return Attempt(settings, None, None, "too few matches are left to test its cameras by others")
     models = [pulled(reduced, cameras, p, options, len(views), progress) for p in (poses, disturbed(poses, seed))]
-    found = [believed_part(model, held, estimated) for model in models if model is not None]
+    found = [settled(model, cameras, held, estimated) for model in models if model is not None]
     if len(found) < 2:
         return Attempt(settings, None, None, "no matches agree with its cameras")
     model, measured = found[0]
     refused = refusal(measured) or not_determined(model, found[1][0])
     options.mapper.filter_max_reproj_error = COLMAPS[0]
     if refused is None:
-        model, measured, refused = not_reversed(reduced, cameras, model, measured, held, estimated, options, progress)
+        model, measured, refused = not_another(reduced, cameras, model, measured, held, estimated, options, progress)
     if refused is None:
         model = completed(database, with_lenses(cameras, model), model, held, estimated, options, progress)
     return Attempt(settings, None if refused else model, measured, refused)
@@ -187,32 +189,50 @@ def guessed_focal(camera: Camera, guess: Guess) -> Camera:
     return replace(camera, lens=replace(camera.lens, params=(focal, *camera.lens.params[1:])))
 
 
-def believed_part(model: Model, held: ViewMatches, estimated: Estimated) -> tuple[Model, Measured]:
+def settled(
+    model: Model, cameras: tuple[Camera, ...], held: ViewMatches, estimated: Estimated
+) -> tuple[Model, Measured]:
+    """The part of a model that is believed at the minimum of its own observations, and what it measures there.
+
+    Views that are not believed are left out first: a focal length on its way to infinity has no minimum.
+    """
+    model, measured = believed_part(model, held, estimated)
+    moved = len(model.views) <= SETTLED_UP_TO
+    while moved and refusal(measured) is None:
+        before = model.views
+        model = at_minimum(model, cameras, estimated.distortion)
+        model, measured = believed_part(model, held, estimated, measured.left_out)
+        moved = model.views != before
+    return model, measured
+
+
+def believed_part(
+    model: Model, held: ViewMatches, estimated: Estimated, left_out: tuple[str, ...] = ()
+) -> tuple[Model, Measured]:
     """The model without the views that are not believed, nor those that are not without these; and what it measures."""
-    left_out: tuple[str, ...] = ()
     while weak := unbelieved_views(model, held, estimated):
         model = only_views(model, sorted(set(model.views) - set(weak)))
         left_out += tuple(weak.values())
     return model, measure(model, held, estimated, left_out)
 
 
-def not_reversed(
+def not_another(
     database: Path, cameras: tuple[Camera, ...], model: Model, measured: Measured, held: ViewMatches, estimated: Estimated,
     options, progress: Progress,
 ) -> tuple[Model, Measured, str | None]:  # fmt: skip
-    """A believed model of few views or its depth-reversed twin, whichever fits clearly better; refused where neither does."""
+    """A believed model of few views or its rival, whichever fits clearly better; refused where neither does."""
     if len(model.views) > TWIN_UP_TO:
         return model, measured, None
     other = rival(model, cameras, estimated.distortion)
     if other is None or other.lead >= CLEARLY:
         return model, measured, None
     if other.lead > -CLEARLY:
-        return model, measured, "the photos show a scene with near and far exchanged as well"
+        return model, measured, f"the photos show {other.shows} as well"
     mapped = from_model(database, cameras, other.model, options, progress)[1]
     if mapped is None:
-        return model, measured, "the photos show a scene with near and far exchanged better"
-    twin, of_twin = believed_part(mapped, held, estimated)
-    return twin, of_twin, refusal(of_twin)
+        return model, measured, f"the photos show {other.shows} better"
+    taken, of_taken = settled(mapped, cameras, held, estimated)
+    return taken, of_taken, refusal(of_taken)
 
 
 def better(m: Measured) -> tuple[bool, int, float]:
@@ -234,6 +254,8 @@ def completed(
     """
     same, moved = from_model(database, cameras, model, options, progress)
     if moved is not None:
+        if len(moved.views) <= SETTLED_UP_TO:
+            moved = at_minimum(moved, cameras, estimated.distortion)
         believed, after = believed_part(moved, held, estimated)
         if believed.views == model.views and refusal(after) is None:
             return moved

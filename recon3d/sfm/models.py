@@ -178,13 +178,20 @@ def only_views(model: Model, views: Sequence[int]) -> Model:
     kept_views = [model.views.index(view) for view in views]
     number = np.full(len(model.views), -1, np.int64)
     number[kept_views] = np.arange(len(kept_views))
-    stays = number[model.view] >= 0
+    fewer = only_observations(model, number[model.view] >= 0)
+    return replace(
+        fewer, views=tuple(views), camera_from_world=model.camera_from_world[kept_views],
+        lenses=tuple(model.lenses[i] for i in kept_views), view=number[fewer.view],
+    )  # fmt: skip
+
+
+def only_observations(model: Model, stays: Annotated[np.ndarray, "M"]) -> Model:
+    """The model without its other observations (`stays`: bool), and without points that have fewer than two of these."""
     enough = np.bincount(model.point[stays], minlength=len(model.points)) >= 2
-    stays &= enough[model.point]
-    return Model(
-        tuple(views), model.camera_from_world[kept_views], tuple(model.lenses[i] for i in kept_views),
-        model.points[enough], model.errors[enough], number[model.view[stays]],
-        (np.cumsum(enough) - 1)[model.point[stays]], model.feature[stays], model.xy[stays],
+    stays = stays & enough[model.point]
+    return replace(
+        model, points=model.points[enough], errors=model.errors[enough], view=model.view[stays],
+        point=(np.cumsum(enough) - 1)[model.point[stays]], feature=model.feature[stays], xy=model.xy[stays],
     )  # fmt: skip
 
 

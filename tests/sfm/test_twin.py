@@ -1,4 +1,4 @@
-"""The depth-reversed twin of long lenses: it loses against the right model, wins against a wrong one, and ties where it must."""
+"""Rivals, as the twin of long lenses: they lose against the right model, win against a wrong one, and tie where they must."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 
 from recon3d.core.lens import Lens
 from recon3d.metrics.poses import pair_errors
-from recon3d.sfm.adjustment import distances
+from recon3d.sfm.adjustment import adjusted, at_minimum, distances
 from recon3d.sfm.features import Camera
-from recon3d.sfm.twin import CLEARLY, depth_reversed, is_reversed, rival
+from recon3d.sfm.twin import CLEARLY, depth_reversed, farther, is_reversed, rival
 from tests.sfm.synthetic_matches import Capture, captured
 from tests.sfm.true_models import true_model
 
@@ -34,6 +34,25 @@ def test_the_twin_of_a_depth_reversed_model_fits_clearly_better_and_is_right(foc
     assert found is not None and found.lead < -CLEARLY
     errors = pair_errors(*(torch.from_numpy(m.camera_from_world) for m in (found.model, truth)))
     assert float(errors.rotation.max()) < 0.5
+
+
+def test_another_plane_that_shorter_lenses_see_from_nearer_trails_the_right_one():
+    """Six cameras of their own: with other focal lengths all views agree with the plane, up to 17 degrees off."""
+    focals = np.random.default_rng(7).permutation(np.geomspace(0.7, 6.0, 6)).tolist()
+    truth = true_model(captured(Capture(focals, arc=30.0, points=150, depth=0.0, seed=7)))
+    own = tuple(Camera((view,), START, False, False) for view in range(6))
+    nearer = farther(truth, np.median(truth.points, 0), np.full(6, 0.3), list(range(6)))
+    wrong = at_minimum(adjusted(nearer, own, refine_focal=False, iterations=30), own, False)
+    assert len(wrong.view) == len(truth.view) and distances(wrong).max() < 4.0
+    found = rival(wrong, own, distortion=False)
+    assert found is not None and found.lead < -CLEARLY
+    of_wrong, of_found = (
+        float(pair_errors(*(torch.from_numpy(m.camera_from_world) for m in (model, truth))).rotation.max())
+        for model in (wrong, found.model)
+    )
+    assert of_wrong > 10.0 and of_found < 2.0
+    back = rival(found.model, own, distortion=False)
+    assert back is None or back.lead > CLEARLY
 
 
 def test_of_parallel_rays_neither_fits_clearly_better():

@@ -45,7 +45,9 @@ def believed(arc: float, depth: float, seed: int) -> str:
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--seeds", type=int, default=6)
-    seeds = range(ask.parse_args().seeds)
+    ask.add_argument("--first", type=int, default=0, help="the first of the seeds")
+    args = ask.parse_args()
+    seeds = range(args.first, args.first + args.seeds)
     print("| arc | depth | " + " | ".join(f"seed {seed}" for seed in seeds) + " |\n|" + " --- |" * (2 + len(seeds)))
     for arc in ARCS:
         for depth in DEPTHS:
