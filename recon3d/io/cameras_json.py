@@ -47,7 +47,7 @@ def read_cameras(path: Path | str) -> tuple[KnownCamera, ...]:
         camera = KnownCamera(
             name=name,
             lens=_lens(entry, path, name),
-            camera_from_world=None if pose is None else json_input.rigid(pose, path, name),
+            camera_from_world=None if pose is None else json_input.rigid_about_center(pose, path, name),
             held_out=entry.get("held_out") is True,
             in_metres=document.get("unit") == UNITS["metres"],
         )
