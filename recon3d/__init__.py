@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from recon3d.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from recon3d.pipeline.api import load_scene, load_views, locate, reconstruct, render, save
+    from recon3d.pipeline.api import load_scene, load_views, locate, reconstruct, render, render_each, save
 
-__all__ = ["load_scene", "load_views", "locate", "reconstruct", "render", "save"]
+__all__ = ["load_scene", "load_views", "locate", "reconstruct", "render", "render_each", "save"]
 
 
 def __getattr__(name: str):

@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> None:
         raise InputError("--prune", f"{options.edits.prune:g} is no opacity", "Give a number from 0 to 1, as 0.02")
     if options.edits.max_gaussians is not None and options.edits.max_gaussians < 1:
         raise InputError("--max-gaussians", f"{options.edits.max_gaussians} is no number of splats", "Give 1 or more")
+    options.coding.check(options.out)
     meshing = options.meshing.asked(options.out)
     options.meshing.check(options.out)
     if meshing and options.points:

@@ -13,6 +13,14 @@ from recon3d.core.origin import moved_pose
 
 
 @dataclass(frozen=True)
+class TakenPhoto:
+    """The photo that an undistorted picture was made of."""
+
+    name: str
+    lens: Lens
+
+
+@dataclass(frozen=True)
 class KnownCamera:
     """A camera that was given, in whole or in part: its lens, its pose, or both."""
 
@@ -24,6 +32,11 @@ class KnownCamera:
     held_out: bool = False  # the file reserves this view for testing
     in_metres: bool = False  # the file says that lengths in its world are metres
     unit_lens: Lens | None = None  # of a file that tells no size: for a longest side of 1, about the middle
+    photo: TakenPhoto | None = None  # of a picture that was undistorted: what it was made of
+
+    def as_taken(self) -> KnownCamera:
+        """The camera of the photo that the picture was made of, where the file tells of it."""
+        return self if self.photo is None else replace(self, name=self.photo.name, lens=self.photo.lens)
 
     def moved(self, shift: Annotated[np.ndarray, "3"]) -> KnownCamera:
         """The same camera in a world whose points are moved by `shift`."""

@@ -28,6 +28,7 @@ CHUNK_BYTES = 100_000_000  # of pictures, from which on a chunk is closed
 KEPT_OPEN = 4  # chunks of which scenes are asked for out of their order
 SCENE_NAME = re.compile(r"\w[\w.\- ]{0,199}", re.ASCII)  # becomes the name of a folder
 SIGNATURES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}
+ROUNDED = 1e-4  # how far a rotation, stored in single precision, may be from orthonormal and still be taken as it stands
 AGAIN = "Download the chunk again"
 # What torch and its unpickler raise for a file that is cut, forged or something else.
 UNREADABLE = (
@@ -210,9 +211,9 @@ def cameras_of(values: Annotated[Tensor, "N 18"], height: int, width: int) -> Ca
 
 
 def mended(rotation: Annotated[Tensor, "N 3 3"]) -> Annotated[Tensor, "N 3 3"]:
-    """Rotations that were rounded become the nearest ones, as for files of cameras; others stay as they are, wrong ones too."""
+    """Rotations that were rounded become the nearest ones; others stay as they are, wrong ones too."""
     off = (rotation @ rotation.transpose(1, 2) - torch.eye(3, dtype=rotation.dtype)).abs().amax((1, 2))
-    rounded = (off > json_input.EXACT) & (off <= json_input.MENDABLE)
+    rounded = (off > ROUNDED) & (off <= json_input.MENDABLE)
     u, _, vt = torch.linalg.svd(rotation[rounded])
     rotation = rotation.clone()
     rotation[rounded] = u @ vt

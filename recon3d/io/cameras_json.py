@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from recon3d.core.known_camera import KnownCamera
+from recon3d.core.known_camera import KnownCamera, TakenPhoto
 from recon3d.core.lens import MODELS, Lens
 from recon3d.errors import InputError
 from recon3d.io import json_input
@@ -47,9 +47,10 @@ def read_cameras(path: Path | str) -> tuple[KnownCamera, ...]:
         camera = KnownCamera(
             name=name,
             lens=_lens(entry, path, name),
-            camera_from_world=None if pose is None else json_input.rigid(pose, path, name),
+            camera_from_world=None if pose is None else json_input.rigid_about_center(pose, path, name),
             held_out=entry.get("held_out") is True,
             in_metres=document.get("unit") == UNITS["metres"],
+            photo=_photo(entry, path, f"images[{i}].original", name),
         )
         cameras[name] = camera.moved(origin) if origin.any() else camera
     return tuple(cameras.values())
@@ -62,20 +63,24 @@ def read_origin(path: Path) -> Annotated[np.ndarray, "3"]:
 
 def read_originals(path: Path) -> tuple[Lens, ...]:
     """The lenses of the upright full-size photos that the pictures of a file were made of, where it tells them."""
-    document, lenses = json_input.read_object(path), []
-    for i, entry in enumerate(json_input.entries(document, "images", path)):
-        told = entry.get("original")
-        if not isinstance(told, dict):
-            continue
-        name = f"images[{i}].original"
-        height, width = (json_input.side(told, key, path, name) for key in ("height", "width"))
-        model, params = told.get("model"), told.get("params")
-        known = MODELS.get(model) if isinstance(model, str) else None
-        if height is None or width is None or known is None or not isinstance(params, list) or len(params) != len(known[1]):
-            raise InputError(path, f"{name} is no lens", REMEDY)
-        values = dict(zip(known[1], params, strict=True))
-        lenses.append(Lens(str(model), tuple(json_input.number(values, n, path, name) or 0.0 for n in values), height, width))
-    return tuple(lenses)
+    images = json_input.entries(json_input.read_object(path), "images", path)
+    photos = (_photo(entry, path, f"images[{i}].original", "") for i, entry in enumerate(images))
+    return tuple(photo.lens for photo in photos if photo is not None)
+
+
+def _photo(entry: dict[str, Any], path: Path, place: str, name: str) -> TakenPhoto | None:
+    """What a picture was made of, where its entry tells; under the picture's `name` where it tells no other."""
+    told = entry.get("original")
+    if not isinstance(told, dict):
+        return None
+    height, width = (json_input.side(told, key, path, place) for key in ("height", "width"))
+    model, params = told.get("model"), told.get("params")
+    known = MODELS.get(model) if isinstance(model, str) else None
+    if height is None or width is None or known is None or not isinstance(params, list) or len(params) != len(known[1]):
+        raise InputError(path, f"{place} is no lens", REMEDY)
+    values = dict(zip(known[1], params, strict=True))
+    lens = Lens(str(model), tuple(json_input.number(values, n, path, place) or 0.0 for n in values), height, width)
+    return TakenPhoto(json_input.text(told, "name", path, place) if "name" in told else name, lens)
 
 
 def _origin(document: dict[str, Any], path: Path) -> Annotated[np.ndarray, "3"]:

@@ -95,6 +95,21 @@ def _pose(image: Image) -> Annotated[np.ndarray, "4 4"]:
     return pose
 
 
+def _as_colmap(
+    camera_from_world: Annotated[np.ndarray, "N 4 4"],
+) -> tuple[Annotated[np.ndarray, "N 4"], Annotated[np.ndarray, "N 3"]]:
+    """Unit quaternions and translations whose cameras stand where the given ones do.
+
+    A quaternion is another rotation than a matrix that is orthonormal to fewer digits than a far world's zero is away, so
+    the translation is that of the rotation that readers will make of it.
+    """
+    rotation, translation = camera_from_world[:, :3, :3], camera_from_world[:, :3, 3]
+    quats = quats_from_matrices(torch.from_numpy(rotation.copy()))
+    off = matrices_from_quats(quats).numpy() - rotation
+    centers = -np.linalg.solve(rotation, translation[..., None])
+    return quats.numpy(), translation - (off @ centers)[..., 0]
+
+
 def write_model(
     folder: Path | str,
     names: Sequence[str],
@@ -116,7 +131,7 @@ def write_model(
     folder = Path(folder)
     shared = list(dict.fromkeys(zip(np.asarray(camera_index).tolist(), lenses, strict=True)))
     number = {camera: i + 1 for i, camera in enumerate(shared)}
-    quats = quats_from_matrices(torch.from_numpy(np.array(camera_from_world)[:, :3, :3])).numpy()
+    quats, translations = _as_colmap(np.asarray(camera_from_world, np.float64))
     view, point = np.asarray(track_view, np.int64), np.asarray(track_point, np.int64)
     order = np.argsort(view, kind="stable")
     counts = np.bincount(view, minlength=len(names))
@@ -125,8 +140,7 @@ def write_model(
     for i, name in enumerate(names):
         mine = order[starts[i] : starts[i + 1]]
         camera = number[int(camera_index[i]), lenses[i]]
-        translation = np.asarray(camera_from_world[i])[:3, 3]
-        images.append(Image(name, camera, quats[i], translation, np.asarray(track_xy)[mine], point[mine] + 1))
+        images.append(Image(name, camera, quats[i], translations[i], np.asarray(track_xy)[mine], point[mine] + 1))
     # An observation's place in its image, which is how tracks name it.
     place = np.empty(len(view), np.int64)
     place[order] = np.arange(len(view)) - np.repeat(starts[:-1], counts)

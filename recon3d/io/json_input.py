@@ -16,7 +16,8 @@ from recon3d.errors import InputError
 from recon3d.io.limits import FOCAL_LENGTHS, MAX_SIDE
 
 MAX_BYTES = 256 << 20  # 100 000 cameras take 100 MB; parsed, a file takes about ten times its size
-EXACT = 1e-4  # how far a rotation may be from orthonormal and still be taken as given (Cameras.check)
+EXACT = 1e-12  # how far a rotation may be from orthonormal and still keep its bits: no more than double precision leaves
+SINGLE = 5e-7  # likewise where the whole matrix is of single precision, whose translation has no more digits either
 MENDABLE = 1e-2  # up to here it was rounded by its writer, and the nearest rotation is meant
 REMEDY = "Mend the file, or write it again with the program that made it"
 
@@ -106,7 +107,9 @@ def _finite(value: Any) -> float | None:
 
 
 def rigid(given: np.ndarray, path: Path, place: str) -> Annotated[np.ndarray, "4 4"]:
-    """A rigid motion given as 3×4 or 4×4, unchanged where it is one to EXACT; InputError where it is none."""
+    """A rigid motion given as 3×4 or 4×4, unchanged where it is one to its precision, else with the nearest rotation and the
+    same translation; InputError where it is none.
+    """
     motion = np.eye(4)
     motion[: len(given)] = given
     rotation = motion[:3, :3]
@@ -117,17 +120,44 @@ def rigid(given: np.ndarray, path: Path, place: str) -> Annotated[np.ndarray, "4
     if not off <= MENDABLE or np.linalg.det(rotation) < 0:
         what = "mirrors" if off <= MENDABLE else f"is not orthonormal (off by {off:.2g})"
         raise InputError(path, f"{place}: the rotation of its matrix {what}", REMEDY)
-    if off > EXACT:
+    with np.errstate(over="ignore"):
+        exact = SINGLE if (motion.astype(np.float32) == motion).all() else EXACT
+    if off > exact:
         u, _, vt = np.linalg.svd(rotation)
         motion[:3, :3] = u @ vt
     return motion
 
 
+def rigid_about_center(given: np.ndarray, path: Path, place: str) -> Annotated[np.ndarray, "4 4"]:
+    """The same of a motion into a camera: what it takes to zero, the camera's centre, is kept, not the translation.
+
+    The translation is -R C. With the digits that a file leaves out of R (1e-6), and a C of 5 000 km (UTM), another R with
+    the same translation stands metres away.
+    """
+    motion, rotation = rigid(given, path, place), given[:3, :3]
+    if (motion[:3, :3] != rotation).any():
+        with np.errstate(over="ignore", invalid="ignore"):
+            motion[:3, 3] = motion[:3, :3] @ np.linalg.solve(rotation, given[:3, 3])
+        if not np.isfinite(motion).all():
+            raise InputError(path, f"{place}: its matrix leaves the range of numbers", REMEDY)
+    return motion
+
+
 def inverse_motion(motion: Annotated[np.ndarray, "4 4"]) -> Annotated[np.ndarray, "4 4"]:
-    """The inverse of a rigid motion, by transposing its rotation."""
+    """The inverse of a rigid motion, by transposing its rotation. Of world_from_camera: `inverse_about_center` undoes it."""
     inverse = np.eye(4)
     inverse[:3, :3] = motion[:3, :3].T
     inverse[:3, 3] = -motion[:3, :3].T @ motion[:3, 3]
+    return inverse
+
+
+def inverse_about_center(camera_from_world: Annotated[np.ndarray, "4 4"]) -> Annotated[np.ndarray, "4 4"]:
+    """world_from_camera: the rotation transposed, and the very point that goes to zero, though the rotation be exact to
+    fewer digits (of single precision, or to EXACT) than the way to a far world's zero has.
+    """
+    inverse = np.eye(4)
+    inverse[:3, :3] = camera_from_world[:3, :3].T
+    inverse[:3, 3] = -np.linalg.solve(camera_from_world[:3, :3], camera_from_world[:3, 3])
     return inverse
 
 

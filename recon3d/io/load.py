@@ -20,12 +20,13 @@ from recon3d.core.lens import Lens
 from recon3d.core.origin import moved_pose
 from recon3d.core.views import Views
 from recon3d.errors import InputError
+from recon3d.io.as_taken import cameras_for
 from recon3d.io.cameras_json import read_cameras, read_origin
 from recon3d.io.colmap_model import ColmapModel, read_model
 from recon3d.io.detect import Found
 from recon3d.io.duplicates import duplicates
 from recon3d.io.exif import Exif
-from recon3d.io.given_cameras import matched, read_given
+from recon3d.io.given_cameras import matched
 from recon3d.io.incoming import Photo, all_round, check_video, curved, spread, with_masks
 from recon3d.io.photos import Header, Source, read_header, read_photo, resize, resize_mask
 from recon3d.io.transforms_json import read_transforms
@@ -68,7 +69,7 @@ def load_views(
     """
     progress = progress or Progress()
     _check_options(found, max_images, fps)
-    listed, model = _cameras_of(found)
+    listed, model = _cameras_of(found, progress)
     left_out: dict[str, str] = {}
     errors: list[InputError] = []
     if found.kind == "video":
@@ -77,7 +78,7 @@ def load_views(
         photos = _with_headers(found, listed, left_out, errors)
     unmatched = [name for name in (camera.name for camera in listed.values()) if name not in {p.name for p in photos}]
     if cameras is not None:
-        photos, unmatched = _with_given(photos, cameras)
+        photos, unmatched = _with_given(photos, cameras, progress)
     photos = spread(photos, max_images, found, progress)
     photos = [_fitted(photo, found.kind in ("colmap", "run"), cameras or found.cameras) for photo in photos]
     _note_as_stored(photos, progress)
@@ -106,7 +107,7 @@ def known_photos(found: Found) -> tuple[tuple[Photo, ...], dict[str, str]]:
 
     Photos without a camera are passed over. Raises InputError where none can be read.
     """
-    listed, _ = _cameras_of(found)
+    listed, _ = _cameras_of(found, Progress())
     unreadable: dict[str, str] = {}
     photos = _with_headers(found, listed, unreadable, [])
     names = {found.name(path) for path in found.pictures}
@@ -129,7 +130,7 @@ def _check_options(found: Found, max_images: int, fps: float | None) -> None:
         raise InputError("--fps", f"{found.root} is no video", "Leave --fps out")
 
 
-def _cameras_of(found: Found) -> tuple[dict[str, KnownCamera], ColmapModel | None]:
+def _cameras_of(found: Found, progress: Progress) -> tuple[dict[str, KnownCamera], ColmapModel | None]:
     """Name of a photo of the input -> its camera, and the model where the input is one.
 
     Cameras without a photo are there under their own names.
@@ -143,13 +144,13 @@ def _cameras_of(found: Found) -> tuple[dict[str, KnownCamera], ColmapModel | Non
         there = set(found.pictures)
         return {found.name(c.image) if c.image in there else c.name: c for c in listed if c.image is not None}, None
     if found.kind == "cameras":
-        listed = read_given(found.cameras)
+        listed, by_photo = cameras_for({found.name(p): p for p in found.pictures}, found.cameras, progress.note)
     else:
         model = read_model(found.cameras)
         if found.kind == "run":  # of --origin local the model does not say where it stands, and cameras.json does
             model = model.moved(read_origin(found.root.parent / "cameras.json"))
         listed = model.cameras
-    by_photo = matched(listed, names)
+        by_photo = matched(listed, names)
     if found.kind == "run":
         written = {c.name: c for c in read_cameras(found.root.parent / "cameras.json")}
         by_photo = {
@@ -212,10 +213,9 @@ def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) 
     return [Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
 
 
-def _with_given(photos: list[Photo], path: Path) -> tuple[list[Photo], list[str]]:
+def _with_given(photos: list[Photo], path: Path, progress: Progress) -> tuple[list[Photo], list[str]]:
     """The photos with the cameras of --cameras, and the names of those that have no photo."""
-    given = read_given(path)
-    by_photo = matched(given, [photo.name for photo in photos])
+    given, by_photo = cameras_for({photo.name: photo.source.path for photo in photos}, path, progress.note)
     if not by_photo:
         raise _no_match(path, given, [photo.name for photo in photos])
     used = {camera.name for camera in by_photo.values()}

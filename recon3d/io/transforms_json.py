@@ -108,8 +108,8 @@ def _applied(document: Mapping[str, Any], path: Path) -> tuple[Annotated[np.ndar
     given = json_input.matrix(document, "applied_transform", [(3, 4), (4, 4)], path, "applied_transform")
     if scale is not None and scale <= 0:
         raise InputError(path, "its applied_scale is not positive", REMEDY)
-    applied = np.eye(4) if given is None else json_input.rigid(given, path, "applied_transform")
-    return json_input.inverse_motion(applied), 1.0 if scale is None else scale
+    applied = np.eye(4) if given is None else json_input.rigid_about_center(given, path, "applied_transform")
+    return json_input.inverse_about_center(applied), 1.0 if scale is None else scale
 
 
 def _pose(
@@ -208,7 +208,7 @@ def write_transforms(
     Held-out frames are marked so, and listed as nerfstudio wants them (its `test_filenames` and `val_filenames`).
     """
     frames = []
-    world_from_camera = np.stack([json_input.inverse_motion(m) for m in cameras.camera_from_world.cpu().numpy()])
+    world_from_camera = np.stack([json_input.inverse_about_center(m) for m in cameras.camera_from_world.cpu().numpy()])
     hidden = [False] * len(names) if held_out is None else [bool(h) for h in held_out]
     for i, name in enumerate(names):
         height, width = cameras.size(i)

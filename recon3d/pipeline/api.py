@@ -83,8 +83,15 @@ def locate(scene: str | Path, photos: Paths, seed: int | None = None) -> tuple[L
 
 
 def render(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> Rendering:
-    """What cameras of one size see; gradients flow into the tensors that ask for them."""
+    """What cameras of one size see; gradients flow into the tensors that ask for them. ValueError where sizes differ: see
+    `render_each`.
+    """
     return rendering.render(scene.gaussians if isinstance(scene, Scene) else scene, cameras, device=device)
+
+
+def render_each(scene: Scene | Gaussians, cameras: Cameras, device: str = "auto") -> list[Rendering]:
+    """What each camera sees, one view a rendering: of photos in several shapes. All of them are held at once."""
+    return rendering.render_each(scene.gaussians if isinstance(scene, Scene) else scene, cameras, device=device)
 
 
 def save(scene: Scene, path: str | Path, overwrite: bool = False) -> None:

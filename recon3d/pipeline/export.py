@@ -48,6 +48,15 @@ class Coding:
     scales: Literal["mend", "as-is"] = "mend"
     """mend: scales that a PLY holds without the logarithm (as such they are fog) are recognised; as-is keeps them as read."""
 
+    def check(self, out: Path) -> None:
+        """Raise InputError for what is asked of an SPZ where `out` is none."""
+        if out.suffix.lower() == ".spz":
+            return
+        usual = Coding()
+        for flag in ("spz_axes", "spz_version", "spz_sh_bits"):
+            if getattr(self, flag) != getattr(usual, flag):
+                raise InputError(f"--{flag.replace('_', '-')}", f"{out} is no SPZ", "Leave it out, or give a name ending in .spz")
+
     def read(self, path: Path) -> SplatFile:
         """The splats at `path`. Raises InputError."""
         return read_splats(path, self.axes, self.opacity == "as-is", self.scales == "as-is")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +27,8 @@ from recon3d.rendering.render import render
 
 FPS = 30
 FILM_SIZE = 1280  # longest side in pixels
+LEAST_ALPHA = 0.5 / 255  # what no picture shows
+NAMED = 5  # cameras that a note names
 
 
 def scene_files(scene: Path, cameras: Path | None) -> tuple[Path, Path]:
@@ -69,12 +71,22 @@ def cameras_of_file(path: Path, origin: Annotated[np.ndarray, "3"]) -> tuple[tup
     return names, cameras
 
 
-def pictures(gaussians: Gaussians, cameras: Cameras, device: str, progress: Progress) -> Iterator[np.ndarray]:
-    """uint8 [H,W,3] of each camera, one after the other."""
+def pictures(
+    gaussians: Gaussians, cameras: Cameras, names: Sequence[str], device: str, progress: Progress
+) -> Iterator[np.ndarray]:
+    """uint8 [H,W,3] of each camera, one after the other; the names of those that show no splat at all are noted last."""
+    empty = []
     for i in range(len(cameras)):
-        rgb = render(gaussians, cameras[[i]], device=device).rgb[0].detach().cpu()
+        seen = render(gaussians, cameras[[i]], device=device)
+        if not (seen.alpha >= LEAST_ALPHA).any():
+            empty.append(names[i])
+        rgb = seen.rgb[0].detach().cpu()
         yield (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
         progress.advance(i + 1, len(cameras), "pictures")
+    if empty:
+        some = ", ".join(empty[:NAMED]) + (f" and {len(empty) - NAMED} more" if len(empty) > NAMED else "")
+        what = "no splat in the picture: cameras and splats may stand in different worlds (cameras.json of a run says where)"
+        progress.note(f"{some}: {what}")
 
 
 def render_pictures(
@@ -88,7 +100,7 @@ def render_pictures(
     gaussians = Gaussians.of(held)
     make_parents(out)
     with progress.stage("rendering"), atomic_folder(out, overwrite) as folder:
-        for name, pixels in zip(output_names(names), pictures(gaussians, at, device, progress), strict=True):
+        for name, pixels in zip(output_names(names), pictures(gaussians, at, names, device, progress), strict=True):
             write_picture((folder / name).with_suffix(".png"), pixels)
     return len(names)
 
@@ -108,6 +120,7 @@ def render_film(
     gaussians = Gaussians.of(held)
     make_parents(out)
     flight = fly_through(at, max(2, round(seconds * FPS)), FILM_SIZE)
+    frames = [f"frame {i + 1}" for i in range(len(flight))]
     with progress.stage("rendering"), atomic_file(out) as temporary:
-        write_film(temporary, pictures(gaussians, flight, device, progress), FPS)
+        write_film(temporary, pictures(gaussians, flight, frames, device, progress), FPS)
     return len(flight)

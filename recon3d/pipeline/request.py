@@ -13,6 +13,7 @@ from recon3d.pipeline.metric_request import Metric, parse_metric
 from recon3d.sfm.settings import Settings, attempts
 
 PLY_SPLAT = 4 * (3 + 3 + 3 + 9 + 1 + 3 + 4)  # bytes of a Gaussian of degree 1 in a PLY, which refinement makes
+MAX_POINTS = 50_000
 PLY_HEADER = 2000  # bytes at most
 
 
@@ -67,7 +68,7 @@ class Request:
     --splats ilrm-dl3dv-... takes the ten steps of its authors."""
     max_gaussians: int | None = None
     """No more Gaussians than this, whoever makes them."""
-    max_points: int = 50_000
+    max_points: int = MAX_POINTS
     """No more points than this in the cloud of a network's depth, which is written beside its cameras."""
     keep_sky: bool = False
     """Lift what a network, or else a simple test of colours and depth, calls sky; without it no Gaussian is made of it."""
@@ -191,11 +192,15 @@ def chosen_geometry(request: Request) -> tuple[str, str]:
 
 
 def check_passes(request: Request, geometry: str) -> None:
-    """Raise InputError where flags on a network's passes are given and the row of GEOMETRY has none such."""
+    """Raise InputError where flags on a network's passes or depth are given and the row of GEOMETRY has none such."""
     if GEOMETRY[geometry].weights is None:
         for flag, value in (("--window", request.window), ("--window-overlap", request.window_overlap)):
             if value is not None:
                 what = f"{geometry} is no network and takes all photos at once"
+                raise InputError(flag, what, "Leave it out, or name a network with --geometry")
+        for flag, asked in (("--keep-sky", request.keep_sky), ("--max-points", request.max_points != MAX_POINTS)):
+            if asked:
+                what = f"{geometry} gives no depth that it could be about"
                 raise InputError(flag, what, "Leave it out, or name a network with --geometry")
     if request.window is not None and request.window_overlap is not None and request.window_overlap >= request.window:
         what = f"windows of {request.window} photos cannot share {request.window_overlap}"

@@ -71,7 +71,8 @@ def render(gaussians: Gaussians, cameras: Cameras, *, device: str = "auto") -> R
     ValueError where sizes differ (see `render_each`), InputError where the backend cannot run here.
     """
     if len(torch.unique(cameras.sizes, dim=0)) > 1:
-        raise ValueError(f"cameras of one size are needed, these have {torch.unique(cameras.sizes, dim=0).tolist()}")
+        sizes = " and ".join(f"{width}x{height}" for height, width in torch.unique(cameras.sizes, dim=0).tolist())
+        raise ValueError(f"cameras of one size are needed, these have {sizes}: use render_each, or one of them (cameras[[i]])")
     name = usable_backend(device)
     g = gaussians
     height, width = cameras.size(0)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recon3d.core.lens import MODELS, Lens
+from recon3d.core.origin import center_of
 from recon3d.core.synthetic import Synthetic, arc_of_cameras
 from recon3d.errors import InputError
 from recon3d.io.cameras_json import read_cameras, write_cameras
@@ -51,7 +52,13 @@ def test_the_shared_scenes_are_read_as_they_stand(scene):
     assert [c.name for c in cameras] == [entry["name"] for entry in document["images"]]
     for camera, entry in zip(cameras, document["images"], strict=True):
         assert camera.lens is not None and camera.camera_from_world is not None
-        assert camera.camera_from_world[:3].tolist() == entry["camera_from_world"]
+        given = np.array(entry["camera_from_world"])
+        if np.abs(given[:, :3] @ given[:, :3].T - np.eye(3)).max() < 1e-12:
+            assert camera.camera_from_world[:3].tolist() == entry["camera_from_world"]
+        else:  # fountain-P11 and herz-jesu-P8 have six digits: the nearest rotation, at the same place
+            np.testing.assert_allclose(camera.camera_from_world[:3, :3], given[:, :3], rtol=0, atol=2e-6)
+            center = -np.linalg.solve(given[:, :3], given[:, 3])
+            np.testing.assert_allclose(center_of(camera.camera_from_world), center, rtol=0, atol=1e-12)
         assert camera.lens.K.tolist() == entry["K"]
         with Image.open(folder / "images" / camera.name) as picture:
             assert picture.size == (camera.lens.width, camera.lens.height)

@@ -53,6 +53,15 @@ def test_an_export_is_read_back_and_compared_and_keeps_what_its_format_promises(
     assert FORMATS[format_of(tmp_path / f"a{suffix}")].suffix == suffix
 
 
+@pytest.mark.parametrize("flags", [["--spz-version", "3"], ["--spz-axes", "rub"], ["--spz-sh-bits", "5"]])
+def test_what_is_asked_of_an_spz_is_refused_for_another_file(tmp_path, capfd, flags):
+    folder = run_folder(tmp_path / "run")
+    assert outcome(["export", str(folder), str(tmp_path / "a.sog"), *flags]) == 2
+    assert f"recon3d: error: {flags[0]}: {tmp_path / 'a.sog'} is no SPZ" in capfd.readouterr().err
+    assert not (tmp_path / "a.sog").exists()
+    assert outcome(["export", str(folder), str(tmp_path / "a.spz"), "--no-check", *flags]) == 0
+
+
 def test_a_spoiled_scene_falls_clearly_under_what_is_asked():
     good = splats()
     bad = replace(good, opacities=good.opacities * 0.5 + 0.25)

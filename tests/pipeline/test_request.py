@@ -58,6 +58,9 @@ def test_high_quality_goes_through_few_photos_no_more_than_they_bear():
         ("--window-overlap", {"window": 4, "window_overlap": 4, "geometry": "da3-base"}),
         ("--cache-frames", {"cache_frames": 0, "geometry": "lingbot-map"}),
         ("--cache-frames", {"cache_frames": 8, "geometry": "da3-base"}),
+        ("--keep-sky", {"keep_sky": True}),
+        ("--keep-sky", {"keep_sky": True, "geometry": "colmap"}),
+        ("--max-points", {"max_points": 1000}),
     ],
 )
 def test_a_wrong_value_is_named_by_its_flag(flag, words):
@@ -70,3 +73,9 @@ def test_windows_are_of_networks_and_cached_frames_of_streams():
     assert plan(Request(geometry="lingbot-map", window=40, cache_frames=8)).geometry == "lingbot-map"
     with pytest.raises(InputError, match="da3-base goes through no stream and keeps no frames"):
         plan(Request(geometry="da3-base", cache_frames=8))
+
+
+def test_what_is_asked_of_depth_is_asked_of_networks():
+    assert plan(Request(geometry="da3-base", keep_sky=True, max_points=1000)).geometry == "da3-base"
+    with pytest.raises(InputError, match="colmap gives no depth"):
+        plan(Request(keep_sky=True))

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+import recon3d
 from recon3d.core import jit
 from recon3d.core.cameras import Cameras
+from recon3d.core.scene import Scene
 from recon3d.core.synthetic import Synthetic, arc_of_cameras, synthetic_gaussians
 from recon3d.errors import InputError
 from recon3d.rendering import render as module
@@ -77,9 +79,10 @@ def test_several_cameras_in_one_call_are_what_each_alone_gives():
 def test_cameras_of_mixed_sizes_are_refused_together_and_rendered_one_by_one():
     gaussians, seen_by = synthetic_gaussians(50), cameras(2)
     mixed = replace(seen_by, sizes=torch.tensor([[30, 40], [20, 25]]))
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match=r"25x20 and 40x30: use render_each, or one of them \(cameras\[\[i\]\]\)"):
         render(gaussians, mixed, device="cpu")
-    assert [tuple(r.rgb.shape) for r in render_each(gaussians, mixed, device="cpu")] == [(1, 3, 30, 40), (1, 3, 20, 25)]
+    for each in (render_each(gaussians, mixed, device="cpu"), recon3d.render_each(Scene(gaussians), mixed, "cpu")):
+        assert [tuple(r.rgb.shape) for r in each] == [(1, 3, 30, 40), (1, 3, 20, 25)]
 
 
 @pytest.mark.parametrize(("mode", "antialiased"), [("default", False), ("antialiased", True), ("2dgs", False)])

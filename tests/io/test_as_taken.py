@@ -1,0 +1,125 @@
+"""The cameras of a run for the photos that it was made of, and for its own pictures: each with its own lens."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from recon3d.core.cameras import Cameras
+from recon3d.core.geometry import Geometry, Tracks
+from recon3d.core.lens import Lens
+from recon3d.core.scene import Scene
+from recon3d.core.synthetic import synthetic_gaussians
+from recon3d.errors import InputError
+from recon3d.io.colmap_model import read_model, write_model
+from recon3d.io.detect import detect
+from recon3d.io.load import Loaded, load_views
+from recon3d.io.pictures import write_picture
+from recon3d.io.undistortion import undistorted_photo
+from recon3d.pipeline.outputs import full_size_cameras, output_names, write_cameras_files
+from recon3d.progress import Progress
+from tests.io.input_files import picture, save, turned
+
+LENS = Lens("OPENCV", (60, 62, 33, 24, -0.15, 0.02, 0.001, -0.002), 48, 64)
+CAMERAS = ["cameras.json", ".", "sparse/0", "sparse", "sparse/0/images.bin", "transforms.json"]
+
+
+def load(*paths: Path, **options) -> tuple[Loaded, list[str]]:
+    progress = Progress()
+    return load_views(detect(paths), progress=progress, **options), progress.notes
+
+
+def photos_in(folder: Path, suffix: str = ".png") -> Path:
+    for i in range(3):
+        save(folder / f"{i}{suffix}", picture(seed=i))
+    return folder
+
+
+def run_of(photos: Path, out: Path, lens: Lens = LENS) -> Path:
+    """What a run writes of photos that this lens took, but splats and renders."""
+    views = load(photos)[0].views
+    views = replace(views, lenses=(lens,) * 3)
+    index = torch.zeros(3, dtype=torch.int64)
+    poses = torch.from_numpy(np.stack([turned(i) for i in range(3)]))
+    none = torch.zeros(0, 3, dtype=torch.float64)
+    cameras = Cameras(poses, torch.eye(3, dtype=torch.float64).repeat(3, 1, 1), views.photo_sizes, index)
+    geometry = Geometry(cameras, none, none.byte(), none[:, 0], Tracks(index[:0], index[:0], none[:, :2]))
+    scene, names = Scene(synthetic_gaussians(3), geometry, views), output_names(views.names)
+    for i, name in enumerate(names):
+        write_picture(out / "images" / name, undistorted_photo(views, i))
+    write_cameras_files(scene, full_size_cameras(scene), names, out, "keep")
+    (out / "report.json").write_text("{}")
+    return out
+
+
+def pictures(loaded: Loaded) -> list[np.ndarray]:
+    return [undistorted_photo(loaded.views, i) for i in range(len(loaded.views))]
+
+
+@pytest.mark.parametrize("cameras", CAMERAS)
+def test_the_photos_of_a_run_give_its_pictures_again_with_its_cameras(tmp_path, cameras):
+    photos = photos_in(tmp_path / "photos")
+    out = run_of(photos, tmp_path / "out")
+    loaded, notes = load(photos, cameras=out / cameras)
+    assert set(loaded.views.lenses) == {LENS} and not loaded.unmatched_cameras
+    for name, found in zip(loaded.views.names, pictures(loaded), strict=True):
+        expected = np.asarray(Image.open(out / "images" / name)).astype(int)
+        assert np.abs(found - expected).max() <= 1
+    assert len(notes) == 1 and "0.png is none of them (nor are 2 others): used is the lens that cameras.json" in notes[0]
+    poses = loaded.views.known_camera_from_world
+    assert poses is not None and np.abs(poses.numpy() - np.stack([turned(i) for i in range(3)])).max() < 1e-12
+
+
+@pytest.mark.parametrize("cameras", CAMERAS)
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_pictures_of_a_run_themselves_are_bent_no_second_time(tmp_path, cameras, copied):
+    out = run_of(photos_in(tmp_path / "photos"), tmp_path / "out")
+    place = Path(shutil.copytree(out / "images", tmp_path / "copies")) if copied else out / "images"
+    loaded, notes = load(place, cameras=out / cameras)
+    assert all(lens is not None and lens.is_pinhole for lens in loaded.views.lenses) and not notes
+    for name, found in zip(loaded.views.names, pictures(loaded), strict=True):
+        assert (found == np.asarray(Image.open(out / "images" / name))).all()
+    (place / "1.png").write_bytes((tmp_path / "photos" / "1.png").read_bytes())  # one photo among pictures
+    lenses = load(place, cameras=out / cameras)[0].views.lenses
+    if copied:
+        assert [lens == LENS for lens in lenses] == [False, True, False]
+
+
+def test_photos_whose_pictures_have_another_name_are_found_by_their_own(tmp_path):
+    photos = photos_in(tmp_path / "photos", ".tif")
+    out = run_of(photos, tmp_path / "out")
+    assert (out / "images" / "0.tif.jpg").is_file()
+    for cameras in ("cameras.json", "sparse/0"):
+        loaded, _ = load(photos, cameras=out / cameras)
+        assert set(loaded.views.lenses) == {LENS} and not loaded.unmatched_cameras
+        assert bool(loaded.views.pose_known.all())
+
+
+def test_a_cameras_json_beside_the_photos_that_it_was_made_of_bends_them(tmp_path):
+    photos = photos_in(tmp_path / "photos")
+    shutil.copy(run_of(photos, tmp_path / "out") / "cameras.json", photos)
+    loaded, notes = load(photos)
+    assert set(loaded.views.lenses) == {LENS} and len(notes) == 1
+
+
+@pytest.mark.parametrize(("lens", "refused"), [(LENS, True), (Lens.pinhole(LENS.K, 48, 64), False)])
+def test_cameras_of_a_run_that_somebody_changed_are_those_of_its_pictures(tmp_path, lens, refused):
+    photos = photos_in(tmp_path / "photos")
+    out = run_of(photos, tmp_path / "out", lens)
+    model = read_model(out / "sparse" / "0")
+    other = Lens.pinhole(LENS.K * [[1.1], [1.1], [1]], 48, 64)
+    poses = np.stack([turned(i) for i in range(3)])
+    write_model(
+        out / "sparse" / "0", [c.name for c in model.cameras], [other] * 3, np.zeros(3), poses, model.points,
+        model.colors, model.errors, model.track_view, model.track_point, model.track_xy,
+    )  # fmt: skip
+    assert set(load(out / "images", cameras=out / "sparse" / "0")[0].views.lenses) == {other}
+    if not refused:
+        assert set(load(photos, cameras=out / "sparse" / "0")[0].views.lenses) == {other}
+        return
+    with pytest.raises(InputError, match=r"0\.png is that of a picture in .*, and 0\.png is not that picture"):
+        load(photos, cameras=out / "sparse" / "0")
