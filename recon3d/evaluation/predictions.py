@@ -74,13 +74,13 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
         raise InputError(place, "it is no folder", "Put the predictions of a scene into a folder of that name")
     if not any(_visible(place)):
         return None
-    scale = place / DEPTH / SCALE
+    scale, of_run = place / DEPTH / SCALE, _is_run(place)
     found = Prediction(
         folder=place,
         cameras=_cameras(place, photo_names),
-        depth_files=_files(place / DEPTH, depth_files.SUFFIXES, (SCALE,), photo_names),
+        depth_files=_files(place / DEPTH, depth_files.SUFFIXES, photo_names, of_run),
         depth_scale=depth_files.read_scale(scale) if scale.exists() else 1.0,
-        render_files=_files(place / RENDERS, RENDER_SUFFIXES, (), photo_names),
+        render_files=_files(place / RENDERS, RENDER_SUFFIXES, photo_names, of_run),
         points_file=place / POINTS if (place / POINTS).exists() else None,
         splats_file=_splats(place),
     )
@@ -95,9 +95,14 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
+def _is_run(place: Path) -> bool:
+    """Whether a run of ours wrote this folder."""
+    return (place / "report.json").is_file() and (place / "cameras.json").is_file()
+
+
 def _cameras(place: Path, photo_names: Sequence[str]) -> dict[str, KnownCamera] | None:
     sources = [name for name in CAMERAS if (place / name).exists()]
-    if (place / "report.json").is_file() and "cameras.json" in sources:
+    if _is_run(place):
         sources = ["cameras.json"]  # a run of ours, whose three files say the same
     if not sources:
         return None
@@ -126,13 +131,15 @@ def _named_cameras(path: Path) -> tuple[KnownCamera, ...]:
     return read_model(model).cameras
 
 
-def _files(
-    folder: Path, suffixes: tuple[str, ...], beside: tuple[str, ...], photo_names: Sequence[str]
-) -> dict[str, Path]:
-    """Photo name -> its file in `folder`; `beside` are names of files that belong to all of them."""
+def _files(folder: Path, suffixes: tuple[str, ...], photo_names: Sequence[str], of_run: bool) -> dict[str, Path]:
+    """Photo name -> its file in `folder`. A run of ours keeps the folders of its photos, and puts a .png beside each .npz to
+    look at."""
     if not folder.is_dir():
         return {}
-    paths = {path.name: path for path in _visible(folder) if path.name not in beside}
+    below = sorted(path for path in folder.rglob("[!.]*") if path.is_file()) if of_run else _visible(folder)
+    paths = {path.relative_to(folder).as_posix(): path for path in below if path != folder.parent / DEPTH / SCALE}
+    if of_run:
+        paths = {name: path for name, path in paths.items() if path.suffix != ".png" or not path.with_suffix(".npz").exists()}
     for name, path in paths.items():
         if path.suffix.lower() not in suffixes or not path.is_file():
             raise InputError(folder, f"{name} is not read there", f"Leave only files that end in {', '.join(suffixes)}")
