@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from recon3d.atomic import atomic_file
 from recon3d.errors import InputError
+from recon3d.models.checkpoints import STANDS
 from recon3d.training.config import Training
-
-FILE = "training.pt"
 
 
 @dataclass
@@ -35,18 +34,18 @@ def save(folder: Path, state: State, config: Training) -> None:
         "step": state.step, "seconds": state.seconds, "scenes": state.scenes, "usual_norm": state.usual_norm,
         "config": asdict(config),
     }  # fmt: skip
-    with atomic_file(folder / FILE) as path:
+    with atomic_file(folder / STANDS) as path:
         torch.save(content, path)
 
 
 def resume(folder: Path, state: State, config: Training) -> None:
     """Fill `state` from the file. Raises InputError where it was written by another config."""
-    content: dict[str, Any] = torch.load(folder / FILE, map_location="cpu", weights_only=True)
+    content: dict[str, Any] = torch.load(folder / STANDS, map_location="cpu", weights_only=True)
     told = asdict(Training()) | content["config"]  # a setting that came later had then what is its default now
     if told != asdict(config):
         differ = [k for k, v in asdict(config).items() if told.get(k) != v]
         what = f"it was trained with other settings: {', '.join(differ)}"
-        raise InputError(folder / FILE, what, "Use the same flags, or another folder")
+        raise InputError(folder / STANDS, what, "Use the same flags, or another folder")
     state.network.load_state_dict(content["network"])
     state.optimiser.load_state_dict(content["optimiser"])
     for name, value in content["ema"].items():

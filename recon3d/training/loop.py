@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from recon3d.data.batch import Batch
 from recon3d.data.shots import Drawn
+from recon3d.models.checkpoints import STANDS
 from recon3d.training import scenes
-from recon3d.training.checkpoint import FILE, State, resume, save
+from recon3d.training.checkpoint import State, resume, save
 from recon3d.training.config import Training
 from recon3d.training.logs import PREVIEW, Log, logger
 from recon3d.training.posed_scenes import Taken
@@ -38,7 +39,7 @@ def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] 
     task = task_of(config)
     place = torch.device(device)
     state = begun(config, place, start)
-    if (folder / FILE).exists():
+    if (folder / STANDS).exists():
         resume(folder, state, config)
     if rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
