@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,10 +18,10 @@ from recon3d.cli.main import outcome
 from recon3d.errors import InputError
 from recon3d.models.checkpoints import SIZES, STANDS, WRITTEN, checkpoint, network
 from recon3d.models.config import values_of
+from recon3d.models.small.config import SmallConfig
 from recon3d.models.small.network import SmallNetwork
 from recon3d.models.weights import table
 from recon3d.progress import Progress
-from recon3d.training.config import tiny
 from tests.models.tiny import TINY_VGGT, tiny_vggt
 
 ROW = table()["vggt-1b"]
@@ -49,7 +50,7 @@ def test_the_hubs_own_config_means_the_published_size(tmp_path):
 
 
 def test_a_folder_that_a_training_wrote_means_its_weights_whatever_lies_beside_them(tmp_path):
-    row, config = table()["recon3d-small"], tiny().network
+    row, config = table()["recon3d-small"], replace(SmallConfig(), dim=64, heads=2, before=1, after=1)
     torch.save({"step": 3}, tmp_path / STANDS)
     with pytest.raises(InputError, match="has not ended"):
         checkpoint("recon3d-small", row, str(tmp_path), Progress())

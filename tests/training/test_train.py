@@ -107,13 +107,19 @@ def test_a_training_from_before_a_setting_goes_on_with_its_default(tmp_path):
 
 
 def shared(rank: int, folder: str) -> None:
+    """Three steps; the first process, and no other, is interrupted when the second one is measured."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
-    train(replace(QUICK, steps=3), Path(folder), "cpu", tell=quiet)
+    config = replace(QUICK, steps=3, validate_steps=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, Path(folder), "cpu", tell=lambda row: os.kill(os.getpid(), signal.SIGINT))
+    torch.distributed.barrier()
+    assert torch.load(Path(folder) / "training.pt", weights_only=True)["step"] == 2
+    train(config, Path(folder), "cpu", tell=quiet)
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_do_what_one_does(tmp_path):
+def test_two_processes_do_what_one_does_and_are_interrupted_together(tmp_path):
     (tmp_path / "two").mkdir()
     torch.multiprocessing.spawn(shared, (str(tmp_path / "two"),), nprocs=2)
     train(replace(QUICK, steps=3), tmp_path / "one", "cpu", tell=quiet)
