@@ -4,6 +4,7 @@ numbers mean is on a page of its own, docs/predictions.md.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from recon3d.io import depth_files
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.colmap_model import read_model
 from recon3d.io.detect import model_folder
-from recon3d.io.photos import Source, check_size, read_photo
+from recon3d.io.photos import Source, read_photo
 from recon3d.io.point_cloud import read_positions
 from recon3d.io.splat_files import FORMATS
 from recon3d.io.transforms_json import read_transforms
@@ -47,11 +48,15 @@ class Prediction:
         """z-depth in world units (float32, 0: unknown) of a photo of (height, width) `size`; InputError for another size."""
         return depth_files.read_depth(self.depth_files[photo], size, self.depth_scale)
 
-    def render(self, photo: str, size: tuple[int, int]) -> Annotated[np.ndarray, "H W 3"]:
-        """The picture (uint8 sRGB) that stands for a photo of (height, width) `size`; InputError for another size."""
+    def render(self, photo: str, sizes: Sequence[tuple[int, int]]) -> Annotated[np.ndarray, "H W 3"]:
+        """The picture (uint8 sRGB) that stands for a photo, of one of the (height, width) `sizes`; InputError for another."""
         path = self.render_files[photo]
         pixels, _ = read_photo(Source(path))
-        check_size(path, pixels.shape[:2], size)
+        height, width = pixels.shape[:2]
+        if (height, width) not in sizes:
+            wanted = " or ".join(f"{w}x{h}" for h, w in dict.fromkeys(sizes))
+            what = f"it is {width}x{height}, and {Path(photo).name} is measured at {wanted} pixels"
+            raise InputError(path, what, "Write it at that size, or say another with --size")
         return pixels
 
     def points(self) -> Annotated[np.ndarray, "P 3"] | None:
@@ -66,8 +71,7 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
     files are named after no photo or after several, where cameras or splats are told twice, and where cameras are bad.
     """
     check_exists(folder, "Give the folder in which the predictions of each scene lie")
-    places = [folder / scene] if views is None else [folder / f"{scene}@{views}", folder / scene]
-    place = next((place for place in places if place.exists()), None)
+    place = place_of(folder, scene, views)
     if place is None:
         return None
     if not place.is_dir():
@@ -89,6 +93,21 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
         known = f"{', '.join(CAMERAS)}, {DEPTH}/, {RENDERS}/, {POINTS} or {SPLATS}.ply"
         raise InputError(place, "it holds nothing that is read as a prediction", f"Name files as {known}")
     return found
+
+
+def place_of(folder: Path, scene: str, views: int | None) -> Path | None:
+    """Where the prediction of a scene lies, if there is one."""
+    places = [folder / scene] if views is None else [folder / f"{scene}@{views}", folder / scene]
+    return next((place for place in places if place.exists()), None)
+
+
+def fingerprint(folder: Path, scene: str, views: int) -> str:
+    """Of the files that a prediction of a scene consists of: their names, sizes and times of change."""
+    place = place_of(folder, scene, views)
+    tops = [] if place is None or not place.is_dir() else _visible(place)
+    files = [path for top in tops for path in ([top] if top.is_file() else sorted(top.rglob("*"))) if path.is_file()]
+    marks = [(f.relative_to(folder).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return hashlib.sha256(repr(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,9 +28,9 @@ def held_back() -> Iterator[Callable[[], bool]]:
         asked.set()
         if callable(listener := before[number]):
             with contextlib.suppress(KeyboardInterrupt):
-                listener(number, frame)  # type: ignore[arg-type]
+                listener(number, frame)
 
-    before = {n: now for n in SIGNALS if (now := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
+    before: dict[int, Any] = {n: now for n in SIGNALS if (now := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, note)
     try:

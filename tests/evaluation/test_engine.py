@@ -92,7 +92,7 @@ def test_cameras_in_another_world_are_as_good_and_wrong_ones_are_wrong_by_as_muc
     assert three.pair_errors is not None
     np.testing.assert_allclose(sorted(three.pair_errors.rotation), [0, 10, 10], atol=1e-5)
     assert three.figures["ate"] < 1e-6  # centres are right
-    assert by["000000", 10].status == "failed" and by["000000", 10].why == "ValueError: no prediction"
+    assert by["000000", 10].status == "failed" and by["000000", 10].why == f"no prediction in {tmp_path / 'other'}"
 
 
 def test_the_nearest_photo_is_what_it_says(made, tmp_path):
@@ -190,6 +190,46 @@ def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     assert found["000002"].status == "failed" and "04.png" in str(found["000002"].why)
     write_report(ask.out)
     assert "cameras.json" in (ask.out / "report.md").read_text()
+
+
+def test_a_failure_is_measured_again_and_so_is_a_prediction_that_has_changed(made, tmp_path):
+    predicted = tmp_path / "predicted"
+    shutil.copytree(made[1], predicted)
+    broken = predicted / "000000" / "cameras.json"
+    whole = broken.read_text()
+    broken.write_text("{")
+    ask = replace(asked(made, tmp_path / "out"), predictions=(("oracle", predicted),), views=(3,))
+    assert [r.status for r in records(ask)] == ["failed", "ok"]
+    broken.write_text(whole)
+    assert evaluate(ask, Progress()) == 1 and [r.status for r in read_records(ask.out)] == ["ok", "ok"]
+    assert evaluate(ask, Progress()) == 0
+    depth = predicted / "000001" / "depth" / "00.npy"
+    os.utime(depth, ns=(0, 0))
+    assert evaluate(ask, Progress()) == 1
+    (predicted / "000001@3").mkdir()  # another folder counts from now on, and it is empty
+    assert evaluate(ask, Progress()) == 1 and [r.status for r in read_records(ask.out)] == ["ok", "failed"]
+    assert evaluate(replace(ask, shard=Shard(1, 2)), Progress()) == 0  # the failure is the other shard's
+
+
+def test_a_scene_that_was_mended_is_no_longer_told_as_skipped(made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "truth")
+    broken = tmp_path / "truth" / "000000" / "transforms.json"
+    whole = broken.read_text()
+    broken.write_text("{}")
+    (broken.parent / "cameras.json").write_text('{"images": 3}')
+    ask = replace(asked((tmp_path / "truth", made[1]), tmp_path / "out"), views=(None,))
+    assert [(r.scene, r.views, r.status) for r in records(ask)] == [("000000", 0, "skipped"), ("000001", VIEWS, "ok")]
+    assert evaluate(ask, Progress()) == 0
+    broken.write_text(whole)
+    assert evaluate(ask, Progress()) == 1 and {(r.views, r.status) for r in read_records(ask.out)} == {(VIEWS, "ok")}
+
+
+def test_renders_of_the_photos_size_are_brought_to_the_size_of_pictures_as_the_photos_are(made, tmp_path):
+    """The photos themselves, drawn at their own size: measured at half of it nothing is lost."""
+    views = records(replace(asked(made, tmp_path / "half", "nvs"), size="32"))
+    assert views and all(r.status == "ok" and r.figures["psnr"] == 100 for r in views)
+    cropped = records(replace(asked(made, tmp_path / "cropped", "nvs"), size="32x32"))
+    assert all(r.status == "failed" and "04.png is measured at 32x32 pixels" in str(r.why) for r in cropped)
 
 
 @pytest.mark.parametrize(
