@@ -161,7 +161,7 @@ def measured_prediction(settings: Settings, subset: Subset, folder: Path, name: 
             raise NotMeasured("it has no depth of these views")
         sizes = [subset.scene.cameras.size(i) for i in frames]
         maps = [torch.from_numpy(found.depth(subset.scene.names[i], s)) for i, s in zip(frames, sizes, strict=True)]
-        truth = [true_depth(subset, i, s) for i, s in zip(frames, sizes, strict=True)]
+        truth = [true_depth(subset, i, (m.shape[0], m.shape[1])) for i, m in zip(frames, maps, strict=True)]
         return Measured(depths(maps, truth, settings.alignment), len(frames), None)
     frames = [subset.context[subset.names.index(n)] for n in known]
     points = found.points()

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
+from recon3d.core.cameras import fitted_size
 from recon3d.core.known_camera import KnownCamera
 from recon3d.errors import InputError, check_exists
 from recon3d.evaluation.photo_names import by_photo, photos_of_timestamps
@@ -37,6 +38,7 @@ class Prediction:
     """Of one scene, by photo name, in a world of its own. Cameras are read; all else is opened when it is asked for."""
 
     folder: Path
+    of_run: bool  # whether a run of ours wrote it
     cameras: dict[str, KnownCamera] | None  # those with a pose, lens None where none is told; None: no such file
     depth_files: dict[str, Path]
     depth_scale: float  # one step of the integers of PNG files, in world units
@@ -45,8 +47,14 @@ class Prediction:
     splats_file: Path | None
 
     def depth(self, photo: str, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
-        """z-depth in world units (float32, 0: unknown) of a photo of (height, width) `size`; InputError for another size."""
-        return depth_files.read_depth(self.depth_files[photo], size, self.depth_scale)
+        """z-depth in world units (float32, 0: unknown) of a photo of (height, width) `size`; InputError for another size.
+
+        A run of ours has its depth at the size that it worked at: the whole photo, made smaller.
+        """
+        path = self.depth_files[photo]
+        if self.of_run and path.suffix == ".npz":
+            size = fitted_size(*size, max(depth_files.npz_size(path)))
+        return depth_files.read_depth(path, size, self.depth_scale)
 
     def render(self, photo: str, sizes: Sequence[tuple[int, int]]) -> Annotated[np.ndarray, "H W 3"]:
         """The picture (uint8 sRGB) that stands for a photo, of one of the (height, width) `sizes`; InputError for another."""
@@ -81,6 +89,7 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
     scale, of_run = place / DEPTH / SCALE, _is_run(place)
     found = Prediction(
         folder=place,
+        of_run=of_run,
         cameras=_cameras(place, photo_names),
         depth_files=_files(place / DEPTH, depth_files.SUFFIXES, photo_names, of_run),
         depth_scale=depth_files.read_scale(scale) if scale.exists() else 1.0,

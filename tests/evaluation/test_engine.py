@@ -21,7 +21,7 @@ from PIL import Image
 from recon3d.cli.main import outcome
 from recon3d.data.written import scenes, write_folders
 from recon3d.errors import InputError
-from recon3d.evaluation import methods
+from recon3d.evaluation import engine, methods
 from recon3d.evaluation.engine import Evaluation, evaluate
 from recon3d.evaluation.records import read_records
 from recon3d.evaluation.report import write_report
@@ -166,6 +166,24 @@ def test_a_killed_worker_started_again_ends_in_the_same_report(made, tmp_path):
         write_report(found.out)
         texts.append((found.out / "report.json").read_text())
     assert texts[0] == texts[1]
+
+
+def test_an_interruption_says_that_the_same_command_goes_on_and_it_does(made, tmp_path, monkeypatch, capsys):
+    measured, left = engine.measured, iter((1, 2))
+
+    def interrupted(*words):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return measured(*words)
+
+    monkeypatch.setattr(engine, "measured", interrupted)
+    command = ["eval", "poses", str(made[0]), "--predictions", f"oracle={made[1]}", "--views", "3,all", "--out", str(tmp_path)]
+    assert outcome(command) == 130
+    assert "interrupted; what was measured is in the folder of --out" in capsys.readouterr().err
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/*/*/[!.]*.json")}
+    monkeypatch.undo()
+    assert outcome(command) == 0 and len(kept) == 2 and len(read_records(tmp_path)) == 4
+    assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
 
 
 def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
