@@ -63,7 +63,7 @@ def test_a_folder_that_a_training_wrote_means_its_weights_whatever_lies_beside_t
         assert (told.path, told.config) == (tmp_path / WRITTEN, config)
         made = network(told, 0, None).state_dict()
         assert all(torch.equal(made[name], value) for name, value in state.items())
-        assert outcome(["weights", "verify", str(place)]) == 0
+    assert outcome(["weights", "verify", str(tmp_path)]) == 0
 
 
 WRONG = {
