@@ -15,7 +15,7 @@ from recon3d.errors import InputError
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise InputError where `path` is taken and --overwrite was not given, or where it can never be written."""
     if path.exists() and not overwrite:
-        raise InputError(path, "it exists already", "Give another --out, or --overwrite to replace it")
+        raise InputError(path, "it exists already", "Give another place, or --overwrite to replace it")
 
 
 def make_parents(path: Path) -> None:
@@ -68,7 +68,7 @@ def atomic_folder(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
             return
         if not overwrite:
             raise InputError(
-                path, "it appeared while the run was working", "Give another --out, or --overwrite to replace it"
+                path, "it appeared while the run was working", "Give another place, or --overwrite to replace it"
             )
         old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)) / "old"
         os.rename(path, old)

@@ -26,7 +26,7 @@ HELP = """usage: recon3d eval TASK DATASET --out FOLDER ...
   points    accuracy, completeness, F-score (the same data sets)
   merge     one report of the folders that shards have written
 
-Finished scenes are not computed again. recon3d eval TASK --help tells about the flags."""
+What was measured stands, what failed is measured again. recon3d eval TASK --help tells about the flags."""
 ABOUT = "Methods on a data set, and a report of them: report.json, report.md, report.html."
 
 

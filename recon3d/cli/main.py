@@ -35,6 +35,8 @@ COMMANDS = {
 FAREWELLS = {  # what is said when a command is interrupted
     "run": "interrupted, nothing was written. The same command with --resume goes on from the last finished stage",
     "batch": "interrupted; the same command goes on from here",
+    "train": "interrupted; the same command goes on from the steps that training.pt in its folder holds",
+    "eval": "interrupted; what was measured is in the folder of --out, and the same command measures the rest",
 }
 INTERRUPTED = 128 + 2  # by Ctrl-C, as shells count
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +19,13 @@ ABOUT = """Train recon3d-small, DA3 or VGGT (cameras and depth), or recon3d-join
 they are needed, and on data sets: --data re10k=2 photos=1 --procedural 1 draws half of the scenes from re10k. Every field of
 the recipe is a flag. A folder in which a training stands is gone on with, to the step. Under torchrun each process takes a
 part of every step."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The flag that decides what all others have for defaults."""
+
+    recipe: str = "small-cpu"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Options:
 
 
 def main(arguments: list[str]) -> None:
-    recipe = next((b for a, b in pairwise(arguments) if a == "--recipe"), "small-cpu")
+    recipe = recipe_in(arguments)
     if recipe not in RECIPES:
         raise InputError("--recipe", f"'{recipe}' is no recipe", f"The recipes are {', '.join(RECIPES)}")
     default = Options(tyro.MISSING, RECIPES[recipe](), recipe)  # type: ignore[arg-type]
@@ -47,6 +53,15 @@ def main(arguments: list[str]) -> None:
 
     with processes() as device:
         trained(options.training, options.out, device or options.device, options.start)
+
+
+def recipe_in(arguments: list[str]) -> str:
+    """The recipe as tyro reads it, which parses the rest with that recipe's defaults. A flag without its word is left to the
+    parse that follows, whose message names it."""
+    try:
+        return tyro.cli(Recipe, args=arguments, add_help=False, return_unknown_args=True, console_outputs=False)[0].recipe
+    except SystemExit:
+        return Recipe.recipe
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recon3d.data.dataset import KINDS, DataSet, all_splits
+from recon3d.data.posed_depth import depth_problem
 from recon3d.data.posed_scene import PosedScene, decoded, place, refuse_other_size
 from recon3d.data.rules import wrong_camera
 from recon3d.errors import InputError
@@ -23,7 +24,7 @@ def check(root: Path, progress: Progress) -> dict[str, Any]:
     """{"root", "whole", "splits": [{"split", "kind", "about", "scenes", "views", "sizes", "wrong", "how_to_get"}]}.
 
     `wrong` has a row {"scene", "problems"} for each scene with one. The first picture of a scene is decoded; of the others
-    header, end and size are looked at. Raises InputError where no data set lies at `root`.
+    header, end and size are looked at; depth beside them is read. Raises InputError where no data set lies at `root`.
     """
     splits = [_split(name, found, progress) for name, found in all_splits(root).items()]
     whole = all(split["scenes"] and not split["wrong"] for split in splits)
@@ -50,11 +51,13 @@ def _split(name: str, found: DataSet, progress: Progress) -> dict[str, Any]:
 
 
 def problems_of(scene: PosedScene) -> list[str]:
-    """What is wrong with the pictures and cameras of a scene, frame by frame; empty where nothing is."""
+    """What is wrong with the pictures, cameras and depth of a scene, frame by frame; empty where nothing is."""
     problems = list(scene.left_out)
     some_wrong = wrong_camera(scene.cameras, range(len(scene))) is not None
     for i in range(len(scene)):
         if problem := _picture_problem(scene, i):
+            problems.append(f"frame {i}: {problem}")
+        if problem := depth_problem(scene, i):
             problems.append(f"frame {i}: {problem}")
         if some_wrong and (problem := wrong_camera(scene.cameras, (i,))):
             problems.append(problem)

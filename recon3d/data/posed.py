@@ -13,14 +13,36 @@ from recon3d.data.dl3dv import number_of
 from recon3d.data.posed_scene import PosedScene, SceneAt, Skipped, scene_folders
 from recon3d.errors import InputError
 from recon3d.io.detect import cameras_kind, detect, model_folder
+from recon3d.io.json_input import read_value
 from recon3d.io.load import known_photos
 from recon3d.io.undistortion import undistorted_lens
 
+TRANSFORMS, CAMERAS = "transforms.json", "cameras.json"
+
 
 def is_scene(folder: Path) -> bool:
-    if any((folder / name).is_file() and cameras_kind(folder / name) for name in ("transforms.json", "cameras.json")):
+    """Whether the file of a scene is there, be it readable or not. Other programs have a cameras.json of their own."""
+    cameras = folder / CAMERAS
+    if (folder / TRANSFORMS).is_file() or (cameras.is_file() and (cameras_kind(cameras) or not is_json(cameras))):
         return True
     return model_folder(folder) is not None
+
+
+def is_json(file: Path) -> bool:
+    try:
+        read_value(file)
+    except InputError:
+        return False
+    return True
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Raises InputError where the file that would tell the cameras is no JSON: `detect` takes what else lies there."""
+    transforms, cameras = folder / TRANSFORMS, folder / CAMERAS
+    if transforms.is_file():
+        read_value(transforms)
+    elif cameras.is_file() and model_folder(folder) is None:
+        read_value(cameras)
 
 
 def scenes(root: Path, wanted: Container[str] | None = None) -> Iterator[PosedScene | Skipped]:
@@ -40,6 +62,7 @@ def located(root: Path) -> list[SceneAt]:
 
 def scene_of(folder: Path) -> PosedScene:
     """The photos of a folder whose lens and pose are known, in the order of their names. InputError where there is none."""
+    refuse_damaged(folder)
     found = detect([folder])
     photos, unreadable = known_photos(found)
     lenses, poses, kept = [], [], []

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from recon3d.data.posed_scene import PosedScene
+from recon3d.errors import InputError
 from recon3d.io.covered import plan
 from recon3d.io.depth_files import SUFFIXES, read_depth, read_scale
 from recon3d.io.photos import Source
@@ -33,6 +35,22 @@ def depth_files(scene: PosedScene, frames: Sequence[int]) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def depth_problem(scene: PosedScene, i: int) -> str | None:
+    """What is wrong with the depth of a frame; None where nothing is, or where it has none."""
+    for file in depth_files(scene, (i,)):
+        try:
+            whole_depth(scene, i, file)
+        except InputError as error:
+            return f"{FOLDER}/{Path(error.where).name}: {error.what}"
+    return None
+
+
+def whole_depth(scene: PosedScene, i: int, file: Path) -> Annotated[np.ndarray, "H W"]:
+    """z-depth of a photo at its own size, in units of its world, 0 where unknown. Raises InputError."""
+    scale = file.parent / SCALE
+    return read_depth(file, scene.cameras.size(i), read_scale(scale) if scale.exists() else 1.0)
+
+
 def _beside(photo: Path) -> Path | None:
     """In the folder of the photo, or beside it."""
     places = [place / FOLDER / f"{photo.stem}{suffix}" for place in (photo.parent, photo.parent.parent) for suffix in SUFFIXES]
@@ -48,8 +66,7 @@ def covered_depth(
     row, column = (torch.arange(side, dtype=torch.float64) + 0.5 for side in size)
     found = torch.zeros(len(files), height, width)
     for k, (i, file) in enumerate(zip(frames, files, strict=True)):
-        whole, scale = scene.cameras.size(i), file.parent / SCALE
-        depth = torch.from_numpy(read_depth(file, whole, read_scale(scale) if scale.exists() else 1.0))
+        whole, depth = scene.cameras.size(i), torch.from_numpy(whole_depth(scene, i, file))
         new_from_old = plan(whole, size)[2]
         y = ((row - new_from_old[1, 2]) / new_from_old[1, 1]).long().clamp(0, whole[0] - 1)
         x = ((column - new_from_old[0, 2]) / new_from_old[0, 0]).long().clamp(0, whole[1] - 1)

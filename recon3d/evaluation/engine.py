@@ -1,4 +1,4 @@
-"""An evaluation carried out: every method on every choice of frames, one record each; what is there already is not done again."""
+"""An evaluation carried out: every method on every choice of frames, one record each; what was measured is not done again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from recon3d.data.rules import RULES, wrong_camera
 from recon3d.data.samplers import evenly, spread
 from recon3d.errors import InputError, check_exists
 from recon3d.evaluation.inputs import PictureSize, Subset
+from recon3d.evaluation.judging import NotMeasured
 from recon3d.evaluation.measuring import Measured, Settings, measured_method, measured_prediction, nearest_photo
 from recon3d.evaluation.methods import NEAREST, STEPS, WHERE, Device, method, weights_of
-from recon3d.evaluation.records import Record, Task, record_path, write_record
+from recon3d.evaluation.predictions import fingerprint
+from recon3d.evaluation.records import Record, Task, read_record, record_path, write_record
 from recon3d.metrics.lpips import load_lpips
 from recon3d.models.checkpoints import RANDOM
 from recon3d.models.weights import table
@@ -69,22 +71,38 @@ class Unit:
 
 
 def evaluate(asked: Evaluation, progress: Progress) -> int:
-    """Write the records that are missing; returns how many were made. Raises InputError where the request cannot be."""
+    """Write the records that are missing, those of failures and those whose predictions have changed since; returns how many
+    were made. Raises InputError where the request cannot be."""
     check(asked)
     same_request(asked)
-    settings = settings_of(asked)
-    made = 0
+    settings, made, named = settings_of(asked), 0, dict(asked.predictions)
+    told, mended = set[Path](), set[Path]()
     for number, unit in enumerate(units(asked)):
-        if number % asked.shard.of != asked.shard.number - 1:
-            continue
         scene, views = (unit.subset.scene.name, len(unit.subset.context)) if isinstance(unit, Unit) else (unit.scene, unit.views)
         path = record_path(asked.out, asked.task, unit.method, scene, views)
-        if path.exists():
+        told.add(path)
+        if isinstance(unit, Unit):
+            mended.add(record_path(asked.out, asked.task, unit.method, scene, views_of_skipped(asked)))
+        if number % asked.shard.of != asked.shard.number - 1:
+            continue
+        files = fingerprint(named[unit.method], scene, views) if isinstance(unit, Unit) and unit.method in named else None
+        if path.exists() and is_done(read_record(path), unit, files):
             continue
         with progress.stage(f"{unit.method}: {scene}, {views} views"):
-            write_record(asked.out, of_unit(asked, settings, unit) if isinstance(unit, Unit) else unit)
+            record = replace(of_unit(asked, settings, unit), predicted_from=files) if isinstance(unit, Unit) else unit
+            write_record(asked.out, record)
         made += 1
+    for path in sorted(mended - told):
+        if path.exists() and read_record(path).status == "skipped":  # before the scene could be used
+            path.unlink(missing_ok=True)
     return made
+
+
+def is_done(record: Record, unit: Unit | Record, files: str | None) -> bool:
+    """Whether a record stands as it is: measured of what lies there now, or skipped for the same reason."""
+    if isinstance(unit, Record):
+        return record.status == "ok" or (record.status, record.why) == (unit.status, " ".join((unit.why or "").split()))
+    return record.status == "ok" and record.predicted_from == files
 
 
 def evaluate_on_ray(asked: Evaluation, address: str) -> int:
@@ -154,8 +172,7 @@ def units(asked: Evaluation) -> Iterator[Unit | Record]:
     for found in choices(asked):
         for name in names:
             if isinstance(found, Skipped):
-                views = next((v for v in asked.views if v is not None), 0)
-                yield skipped(asked, name, found.scene, views, found.reason)
+                yield skipped(asked, name, found.scene, views_of_skipped(asked), found.reason)
             else:
                 yield Unit(name, found)
 
@@ -217,6 +234,8 @@ def of_unit(asked: Evaluation, settings: Settings, unit: Unit) -> Record:
     except InputError as error:
         why = error.what if str(error.where) == WHERE else f"{error.where}: {error.what}"
         return replace(blank, status="failed", why=why)
+    except NotMeasured as error:
+        return replace(blank, status="failed", why=str(error))
     except Exception as error:
         return replace(blank, status="failed", why=f"{type(error).__name__}: {error}")
     judged = found.judged
@@ -253,6 +272,11 @@ def skipped(asked: Evaluation, name: str, scene: str, views: int, reason: str) -
         asked.task, asked.name or asked.dataset.resolve().name, scene, views, name, "skipped", reason,
         protocol=protocol_of(asked), versions={"recon3d": __version__},
     )  # fmt: skip
+
+
+def views_of_skipped(asked: Evaluation) -> int:
+    """The number of views that the one record of a scene without any is under."""
+    return next((v for v in asked.views if v is not None), 0)
 
 
 def protocol_of(asked: Evaluation) -> dict[str, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -107,7 +108,11 @@ def target_cameras(of: Subset, size: PictureSize, frames: Sequence[int]) -> Came
 
 def target_picture(of: Subset, size: PictureSize, frame: int) -> Annotated[Tensor, "3 H W"]:
     """A frame without distortion at the working size, 0 to 1."""
-    rgb = decoded(of.scene, frame)
+    return at_working_size(decoded(of.scene, frame), size)
+
+
+def at_working_size(rgb: Annotated[np.ndarray, "H W 3"], size: PictureSize) -> Annotated[Tensor, "3 h w"]:
+    """A whole picture, uint8, as all are measured: resized, and cropped where `size` says so; 0 to 1."""
     if size.exact is not None:
         return torch.from_numpy(covered(rgb, size.exact)[0].copy()).permute(2, 0, 1).float() / 255
     return working_picture(rgb, None, size.longest_side)[0].float() / 255

@@ -28,6 +28,10 @@ NEAR = (0.01, 0.02, 0.05)  # of the median true depth: thresholds of precision, 
 MOST_POINTS = 200_000  # on each side, evenly drawn
 
 
+class NotMeasured(ValueError):
+    """Why there is no figure: one line for people."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """Parts of a record."""
@@ -149,7 +153,7 @@ def clouds(
     """Points moved by the similarity of their cameras to the true ones; `unit`: the median true depth. Raises ValueError
     where there are no points, or no similarity fits."""
     if not len(found):
-        raise ValueError("it has no points")
+        raise NotMeasured("it has no points")
     moved = fit_cameras(context, true_context).apply(found.double())
     figures = point_figures(thinned(moved), thinned(truth.double()), thresholds=[unit * near for near in NEAR])
     names = ("accuracy_mean", "accuracy_median", "completeness_mean", "completeness_median", "chamfer")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recon3d.core.cameras import Cameras, resize_map
+from recon3d.core.cameras import Cameras, fitted_size, resize_map
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.lens import undistorted
 from recon3d.errors import InputError
-from recon3d.evaluation.inputs import PictureSize, Subset, given_views, target_cameras, target_picture
-from recon3d.evaluation.judging import Judged, clouds, depths, novel_views, of_renders, poses
+from recon3d.evaluation.inputs import PictureSize, Subset, at_working_size, given_views, target_cameras, target_picture
+from recon3d.evaluation.judging import Judged, NotMeasured, clouds, depths, novel_views, of_renders, poses
 from recon3d.evaluation.methods import Device, Found, carried_out, method
 from recon3d.evaluation.predictions import Prediction, prediction
 from recon3d.evaluation.records import Task
@@ -83,11 +84,11 @@ def judged(settings: Settings, subset: Subset, found: Found, name: str) -> Judge
 
 
 def depth_of(found: Found, device: Device) -> list[Tensor]:
-    """A network's depth, or that of the refined splats. Raises ValueError where there is neither."""
+    """A network's depth, or that of the refined splats. Raises NotMeasured where there is neither."""
     if found.depth is not None:
         return list(found.depth)
     if found.gaussians is None:
-        raise ValueError("it gives no depth; refined splats do (+3dgs)")
+        raise NotMeasured("it gives no depth; refined splats do (+3dgs)")
     with torch.no_grad():
         return [render(found.gaussians, found.cameras[[i]], device=device).depth[0].cpu() for i in range(len(found.names))]
 
@@ -144,12 +145,12 @@ def measured_prediction(settings: Settings, subset: Subset, folder: Path, name: 
     """What another program wrote. Raises InputError and ValueError."""
     found = prediction(folder, subset.scene.name, len(subset.context), subset.scene.names)
     if found is None:
-        raise ValueError("no prediction")
+        raise NotMeasured(f"no prediction in {folder}")
     known = {n: found.cameras[n] for n in subset.names if found.cameras is not None and n in found.cameras}
     registered = len(known) if found.cameras is not None else len(subset.context)
     if settings.task == "poses":
         if found.cameras is None:
-            raise ValueError("it has no cameras")
+            raise NotMeasured("it has no cameras")
         cameras = torch.stack([pose_of(camera) for camera in known.values()]) if known else torch.zeros(0, 4, 4)
         return Measured(poses(subset, tuple(known), cameras), registered, None)
     if settings.task == "nvs":
@@ -157,15 +158,15 @@ def measured_prediction(settings: Settings, subset: Subset, folder: Path, name: 
     if settings.task == "depth":
         frames = [i for i in subset.context if subset.scene.names[i] in found.depth_files]
         if not frames:
-            raise ValueError("it has no depth of these views")
+            raise NotMeasured("it has no depth of these views")
         sizes = [subset.scene.cameras.size(i) for i in frames]
         maps = [torch.from_numpy(found.depth(subset.scene.names[i], s)) for i, s in zip(frames, sizes, strict=True)]
-        truth = [true_depth(subset, i, s) for i, s in zip(frames, sizes, strict=True)]
+        truth = [true_depth(subset, i, (m.shape[0], m.shape[1])) for i, m in zip(frames, maps, strict=True)]
         return Measured(depths(maps, truth, settings.alignment), len(frames), None)
     frames = [subset.context[subset.names.index(n)] for n in known]
     points = found.points()
     if points is None or len(frames) < 2:
-        raise ValueError("it has no points, or cameras of fewer than two views to place them by")
+        raise NotMeasured("it has no points, or cameras of fewer than two views to place them by")
     cameras = target_cameras(subset, settings.size, frames)
     truth = [true_depth(subset, i, cameras.size(k)) for k, i in enumerate(frames)]
     mine = predicted_cameras(known, cameras)
@@ -181,12 +182,11 @@ def predicted_views(
     targets = [subset.scene.names[i] for i in subset.target]
     if all(n in found.render_files for n in targets):
         photos = [target_picture(subset, settings.size, i) for i in subset.target]
-        pixels = [found.render(n, (p.shape[1], p.shape[2])) for n, p in zip(targets, photos, strict=True)]
-        renders = [torch.tensor(picture).permute(2, 0, 1).float() / 255 for picture in pixels]
+        renders = [predicted_render(settings, subset, found, i) for i in subset.target]
         return of_renders(subset, renders, photos, settings.lpips, settings.out, place)
     if found.splats_file is None:
         missing = next(n for n in targets if n not in found.render_files)
-        raise ValueError(f"neither splats nor a render of {missing}")
+        raise NotMeasured(f"neither splats nor a render of {missing}")
     splats = read_splats(found.splats_file).splats
     frames = [subset.context[subset.names.index(n)] for n in known]
     true = target_cameras(subset, settings.size, frames or subset.context)
@@ -198,6 +198,14 @@ def predicted_views(
         subset, tuple(known) or subset.names, cameras, Gaussians.of(splats), not known, settings.size, settings.lpips,
         settings.device, settings.out, place,
     )  # fmt: skip
+
+
+def predicted_render(settings: Settings, subset: Subset, found: Prediction, frame: int) -> Annotated[Tensor, "3 H W"]:
+    """A render at the working size. One of its photo's own size is brought there as the photo is, unless --size is height x
+    width: published protocols draw at that size, and a picture made smaller has been drawn with more samples for a pixel."""
+    exact, photo = settings.size.exact, subset.scene.cameras.size(frame)
+    sizes = [exact] if exact is not None else [fitted_size(*photo, settings.size.longest_side), photo]
+    return at_working_size(found.render(subset.scene.names[frame], sizes), settings.size)
 
 
 def predicted_cameras(known: dict[str, KnownCamera], like: Cameras) -> Cameras:

@@ -4,6 +4,7 @@ numbers mean is on a page of its own, docs/predictions.md.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
+from recon3d.core.cameras import fitted_size
 from recon3d.core.known_camera import KnownCamera
 from recon3d.errors import InputError, check_exists
 from recon3d.evaluation.photo_names import by_photo, photos_of_timestamps
@@ -18,7 +20,7 @@ from recon3d.io import depth_files
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.colmap_model import read_model
 from recon3d.io.detect import model_folder
-from recon3d.io.photos import Source, check_size, read_photo
+from recon3d.io.photos import Source, read_photo
 from recon3d.io.point_cloud import read_positions
 from recon3d.io.splat_files import FORMATS
 from recon3d.io.transforms_json import read_transforms
@@ -36,6 +38,7 @@ class Prediction:
     """Of one scene, by photo name, in a world of its own. Cameras are read; all else is opened when it is asked for."""
 
     folder: Path
+    of_run: bool  # whether a run of ours wrote it
     cameras: dict[str, KnownCamera] | None  # those with a pose, lens None where none is told; None: no such file
     depth_files: dict[str, Path]
     depth_scale: float  # one step of the integers of PNG files, in world units
@@ -44,14 +47,24 @@ class Prediction:
     splats_file: Path | None
 
     def depth(self, photo: str, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
-        """z-depth in world units (float32, 0: unknown) of a photo of (height, width) `size`; InputError for another size."""
-        return depth_files.read_depth(self.depth_files[photo], size, self.depth_scale)
+        """z-depth in world units (float32, 0: unknown) of a photo of (height, width) `size`; InputError for another size.
 
-    def render(self, photo: str, size: tuple[int, int]) -> Annotated[np.ndarray, "H W 3"]:
-        """The picture (uint8 sRGB) that stands for a photo of (height, width) `size`; InputError for another size."""
+        A run of ours has its depth at the size that it worked at: the whole photo, made smaller.
+        """
+        path = self.depth_files[photo]
+        if self.of_run and path.suffix == ".npz":
+            size = fitted_size(*size, max(depth_files.npz_size(path)))
+        return depth_files.read_depth(path, size, self.depth_scale)
+
+    def render(self, photo: str, sizes: Sequence[tuple[int, int]]) -> Annotated[np.ndarray, "H W 3"]:
+        """The picture (uint8 sRGB) that stands for a photo, of one of the (height, width) `sizes`; InputError for another."""
         path = self.render_files[photo]
         pixels, _ = read_photo(Source(path))
-        check_size(path, pixels.shape[:2], size)
+        height, width = pixels.shape[:2]
+        if (height, width) not in sizes:
+            wanted = " or ".join(f"{w}x{h}" for h, w in dict.fromkeys(sizes))
+            what = f"it is {width}x{height}, and {Path(photo).name} is measured at {wanted} pixels"
+            raise InputError(path, what, "Write it at that size, or say another with --size")
         return pixels
 
     def points(self) -> Annotated[np.ndarray, "P 3"] | None:
@@ -66,21 +79,21 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
     files are named after no photo or after several, where cameras or splats are told twice, and where cameras are bad.
     """
     check_exists(folder, "Give the folder in which the predictions of each scene lie")
-    places = [folder / scene] if views is None else [folder / f"{scene}@{views}", folder / scene]
-    place = next((place for place in places if place.exists()), None)
+    place = place_of(folder, scene, views)
     if place is None:
         return None
     if not place.is_dir():
         raise InputError(place, "it is no folder", "Put the predictions of a scene into a folder of that name")
     if not any(_visible(place)):
         return None
-    scale = place / DEPTH / SCALE
+    scale, of_run = place / DEPTH / SCALE, _is_run(place)
     found = Prediction(
         folder=place,
+        of_run=of_run,
         cameras=_cameras(place, photo_names),
-        depth_files=_files(place / DEPTH, depth_files.SUFFIXES, (SCALE,), photo_names),
+        depth_files=_files(place / DEPTH, depth_files.SUFFIXES, photo_names, of_run),
         depth_scale=depth_files.read_scale(scale) if scale.exists() else 1.0,
-        render_files=_files(place / RENDERS, RENDER_SUFFIXES, (), photo_names),
+        render_files=_files(place / RENDERS, RENDER_SUFFIXES, photo_names, of_run),
         points_file=place / POINTS if (place / POINTS).exists() else None,
         splats_file=_splats(place),
     )
@@ -91,13 +104,33 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
     return found
 
 
+def place_of(folder: Path, scene: str, views: int | None) -> Path | None:
+    """Where the prediction of a scene lies, if there is one."""
+    places = [folder / scene] if views is None else [folder / f"{scene}@{views}", folder / scene]
+    return next((place for place in places if place.exists()), None)
+
+
+def fingerprint(folder: Path, scene: str, views: int) -> str:
+    """Of the files that a prediction of a scene consists of: their names, sizes and times of change."""
+    place = place_of(folder, scene, views)
+    tops = [] if place is None or not place.is_dir() else _visible(place)
+    files = [path for top in tops for path in ([top] if top.is_file() else sorted(top.rglob("*"))) if path.is_file()]
+    marks = [(f.relative_to(folder).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    return hashlib.sha256(repr(marks).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
+def _is_run(place: Path) -> bool:
+    """Whether a run of ours wrote this folder."""
+    return (place / "report.json").is_file() and (place / "cameras.json").is_file()
+
+
 def _cameras(place: Path, photo_names: Sequence[str]) -> dict[str, KnownCamera] | None:
     sources = [name for name in CAMERAS if (place / name).exists()]
-    if (place / "report.json").is_file() and "cameras.json" in sources:
+    if _is_run(place):
         sources = ["cameras.json"]  # a run of ours, whose three files say the same
     if not sources:
         return None
@@ -126,13 +159,15 @@ def _named_cameras(path: Path) -> tuple[KnownCamera, ...]:
     return read_model(model).cameras
 
 
-def _files(
-    folder: Path, suffixes: tuple[str, ...], beside: tuple[str, ...], photo_names: Sequence[str]
-) -> dict[str, Path]:
-    """Photo name -> its file in `folder`; `beside` are names of files that belong to all of them."""
+def _files(folder: Path, suffixes: tuple[str, ...], photo_names: Sequence[str], of_run: bool) -> dict[str, Path]:
+    """Photo name -> its file in `folder`. A run of ours keeps the folders of its photos, and puts a .png beside each .npz to
+    look at."""
     if not folder.is_dir():
         return {}
-    paths = {path.name: path for path in _visible(folder) if path.name not in beside}
+    below = sorted(path for path in folder.rglob("[!.]*") if path.is_file()) if of_run else _visible(folder)
+    paths = {path.relative_to(folder).as_posix(): path for path in below if path != folder.parent / DEPTH / SCALE}
+    if of_run:
+        paths = {name: path for name, path in paths.items() if path.suffix != ".png" or not path.with_suffix(".npz").exists()}
     for name, path in paths.items():
         if path.suffix.lower() not in suffixes or not path.is_file():
             raise InputError(folder, f"{name} is not read there", f"Leave only files that end in {', '.join(suffixes)}")

@@ -86,6 +86,7 @@ class Record:
     # What the numbers mean, equal for all scenes of a run: frames (name of the list), size (256x448), seed, cameras (given,
     # transferred, aligned), alignment, ... Records with different entries never share a mean.
     protocol: dict[str, str] = field(default_factory=dict)
+    predicted_from: str | None = None  # a hash of the files that another program wrote, where it did
     versions: dict[str, str] = field(default_factory=dict)  # recon3d, torch, pycolmap, commit, data (a hash)
 
     def __post_init__(self) -> None:
@@ -94,7 +95,7 @@ class Record:
 
 
 def record_path(folder: Path, task: Task, method: str, scene: str, views: int) -> Path:
-    """FOLDER/results/TASK/METHOD/SCENE@VIEWS.json; where it exists, this measurement is done."""
+    """FOLDER/results/TASK/METHOD/SCENE@VIEWS.json; where it holds no failure, this measurement is done."""
     return folder / RESULTS / task / _file_name(method) / f"{_file_name(scene)}@{views}.json"
 
 
@@ -203,5 +204,6 @@ def _record(part: Part) -> Record:
             for p in part.parts("pictures")
         ),
         protocol=part.texts_by_name("protocol"),
+        predicted_from=part.text_or_none("predicted_from"),
         versions=part.texts_by_name("versions"),
     )

@@ -10,7 +10,7 @@ report.json (version 1, keys are stable):
                               that came out, and over these and failed ones at their floor; null where there is none
             over_pairs        the same over all pairs of views of all scenes
         published             method, views, figures, source, protocol: numbers of others under the same protocol
-    scenes                    every record without its pairs, its views and its pictures
+    scenes                    every record without its pairs, its views, its pictures and what it was measured from
     floors                    figure -> {floor, because}
     versions                  name -> version -> number of records
 """
@@ -58,7 +58,7 @@ def write_report(folder: Path) -> tuple[Path, Path, Path]:
 
 def document(found: Sequence[Table], records: Sequence[Record]) -> dict[str, Any]:
     """What report.json holds."""
-    bulk = ("pair_errors", "of_views", "pictures", "versions")
+    bulk = ("pair_errors", "of_views", "pictures", "versions", "predicted_from")
     return {
         "version": VERSION,
         "recon3d": __version__,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from typing import Annotated, BinaryIO
@@ -99,7 +101,19 @@ def _read_npy(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]
         raise InputError(path, f"it cannot be read ({error.strerror})", COPY) from error
 
 
+def npz_size(path: Path) -> tuple[int, int]:
+    """(height, width) of the depth in an .npz. Raises InputError as `read_depth` does."""
+    with _in_npz(path) as file:
+        return _header(file, path)[0]
+
+
 def _read_npz(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    with _in_npz(path) as file:
+        return _array(file, path, size)
+
+
+@contextmanager
+def _in_npz(path: Path) -> Iterator[BinaryIO]:
     """The only array of the file, or the one that is named depth."""
     try:
         with zipfile.ZipFile(path) as held:
@@ -108,13 +122,13 @@ def _read_npz(path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]
                 what = f"it holds {len(names)} arrays ({', '.join(names)[:60]}), none of them named {NAMED}"
                 raise InputError(path, what, f"Name the array {NAMED}: numpy.savez(file, {NAMED}=...)")
             with held.open(held.infolist()[names.index(NAMED) if NAMED in names else 0]) as file:
-                return _array(file, path, size)  # type: ignore[arg-type]
+                yield file  # type: ignore[misc]
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise InputError(path, f"it is no .npz, or damaged ({str(error)[:60]})", COPY) from error
 
 
-def _array(file: BinaryIO, path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
-    """An array in numpy's format 1.0 (NEP 1). Its shape is held against the photo's size before its values are read."""
+def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, int], bool, np.dtype]:
+    """Of an array in numpy's format 1.0 (NEP 1): (height, width), whether it goes by columns, and the type of its values."""
     try:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError("another version of the format")
@@ -126,6 +140,12 @@ def _array(file: BinaryIO, path: Path, size: tuple[int, int]) -> Annotated[np.nd
     sides = tuple(side for side in shape if side != 1) if len(shape) == 3 else shape
     if len(sides) != 2:
         raise InputError(path, f"its array has the shape {[*shape]}, not [height, width]", REMEDY)
+    return (sides[0], sides[1]), by_columns, kind
+
+
+def _array(file: BinaryIO, path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    """The array. Its shape is held against the photo's size before its values are read."""
+    sides, by_columns, kind = _header(file, path)
     check_size(path, sides, size)
     wanted = sides[0] * sides[1] * kind.itemsize
     data = file.read(wanted + 1)  # one more, so that the end is seen and a zip's checksum is held against its bytes

@@ -23,6 +23,8 @@ from recon3d.progress import Progress
 RANDOM = "random"
 OF_A_RUN = ("calls", "windowed", "image_size", "head")  # may stand in a configuration and says nothing of the network
 SUFFIXES = (".safetensors", ".pt", ".pth")
+WRITTEN, SIZES = "model.safetensors", "config.json"  # weights as trainings here and the hub call them, and their network's sizes
+STANDS = "training.pt"  # beside them: where a training stands, which no other network is filled from
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def weights_report(key: str, licence: str, commercial: bool, path: Path | None) 
 
 
 def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) -> Checkpoint:
-    """`weights`: a file, a folder with one (and a config.json), "random", or None for the published file, which is
-    downloaded where the hub's cache does not have it. Raises InputError."""
+    """`weights`: a file, a folder with one, "random", or None for the published file, which is downloaded where the hub's
+    cache does not have it. A config.json tells the sizes of the checkpoint that its folder means. Raises InputError."""
     if weights == RANDOM:
         return Checkpoint(key, row, None, row.config)
     if weights is None:
@@ -69,8 +71,8 @@ def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) 
     path = Path(weights)
     check_exists(path, "Give a checkpoint file, a folder with one, or the word random")
     file = file_in(path, row) if path.is_dir() else path
-    beside = file.with_name("config.json")
-    config = config_in(beside, row) if path.is_dir() and beside.is_file() else config_told_by(file, row)
+    beside = file.with_name(SIZES)
+    config = config_in(beside, row) if beside.is_file() and file in meant_by(file.parent, row) else config_told_by(file, row)
     return Checkpoint(key, row, file, config)
 
 
@@ -95,15 +97,23 @@ def config_told_by(file: Path, row: Weights) -> Any:
 
 
 def file_in(folder: Path, row: Weights) -> Path:
-    """The checkpoint in a folder: under its published name, else the only one there."""
-    for name in (row.file, *row.sources):
+    """The checkpoint that a folder means. Raises InputError where that is none, or not certain."""
+    found = meant_by(folder, row)
+    if len(found) == 1:
+        return found[0]
+    if not found and (folder / STANDS).is_file():
+        what = f"the training in it has not ended: {WRITTEN} is not there"
+        raise InputError(folder, what, "Go on with it by the command that began it")
+    what = "no checkpoint lies in it" if not found else f"{len(found)} checkpoints lie in it"
+    raise InputError(folder, f"{what}, and none is called {row.file}", "Name the file itself")
+
+
+def meant_by(folder: Path, row: Weights) -> list[Path]:
+    """The checkpoint under its published name, else the one that a training writes, else all that lie in the folder."""
+    for name in (row.file, *row.sources, WRITTEN):
         if (folder / name).is_file():
-            return folder / name
-    found = sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
-    if len(found) != 1:
-        what = "no checkpoint lies in it" if not found else f"{len(found)} checkpoints lie in it"
-        raise InputError(folder, f"{what}, and none is called {row.file}", "Name the file itself")
-    return found[0]
+            return [folder / name]
+    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES and file.name != STANDS)
 
 
 def config_in(file: Path, row: Weights) -> Any:

@@ -46,7 +46,7 @@ def pull(key: str, progress: Progress) -> dict[str, Any]:
 def verify(file: str, key: str | None) -> dict[str, Any]:
     """A file (or the cached one of a key) against the network `key`, or the one that it looks like. Raises InputError
     where the file cannot be read or looks like none."""
-    from recon3d.models.checkpoints import checkpoint
+    from recon3d.models.checkpoints import WRITTEN, checkpoint
     from recon3d.models.loading import tensors_of
     from recon3d.models.resemblance import accounting, best_match, explained, looks_like
 
@@ -56,11 +56,12 @@ def verify(file: str, key: str | None) -> dict[str, Any]:
     else:
         path = Path(file)
         check_exists(path, "Give a checkpoint file, a folder with one, or a key of `recon3d weights list`")
-        if key is None and path.is_file() and (match := best_match(tensors_of(path))) is not None:
+        alone = path if path.is_file() else path / WRITTEN
+        if key is None and alone.is_file() and (match := best_match(tensors_of(alone))) is not None:
             key = match.key
         if key is None:
             remedy = "Say with --network which one it is for"
-            what = looks_like(tensors_of(path)) if path.is_file() else "a folder does not say for which network it is"
+            what = looks_like(tensors_of(alone)) if alone.is_file() else "a folder does not say for which network it is"
             raise InputError(path, what, remedy)
         source = checkpoint(key, row_of(key), file, Progress())
     assert source.path is not None

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from recon3d.atomic import atomic_file
 from recon3d.errors import InputError
+from recon3d.models.checkpoints import STANDS
 from recon3d.training.config import Training
 
-FILE = "training.pt"
+UNSEEN = ("save_minutes", "validate_steps", "validation_scenes")  # settings that no step sees
+LENGTH = ("steps", "minutes")  # what the rate and the phases of the steps to come follow
 
 
 @dataclass
@@ -26,6 +28,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     scenes: int = 0
+    began_from: str | None = None  # whose weights it began with; None: random ones
     usual_norm: float = 0.0  # of the gradients, by a running mean; 0: none was seen yet
 
 
@@ -33,23 +36,29 @@ def save(folder: Path, state: State, config: Training) -> None:
     content = {
         "network": state.network.state_dict(), "ema": state.ema, "optimiser": state.optimiser.state_dict(),
         "step": state.step, "seconds": state.seconds, "scenes": state.scenes, "usual_norm": state.usual_norm,
-        "config": asdict(config),
+        "config": asdict(config), "began_from": state.began_from,
     }  # fmt: skip
-    with atomic_file(folder / FILE) as path:
+    with atomic_file(folder / STANDS) as path:
         torch.save(content, path)
 
 
-def resume(folder: Path, state: State, config: Training) -> None:
-    """Fill `state` from the file. Raises InputError where it was written by another config."""
-    content: dict[str, Any] = torch.load(folder / FILE, map_location="cpu", weights_only=True)
-    told = asdict(Training()) | content["config"]  # a setting that came later had then what is its default now
-    if told != asdict(config):
-        differ = [k for k, v in asdict(config).items() if told.get(k) != v]
+def resume(folder: Path, state: State, config: Training) -> list[str]:
+    """Fill `state` from the file. Returns what is told of settings that may change on the way. Raises InputError where another
+    config wrote it, or where it began with other weights than `state.began_from`."""
+    content: dict[str, Any] = torch.load(folder / STANDS, map_location="cpu", weights_only=True)
+    before = asdict(Training()) | content["config"]  # a setting that came later had then what is its default now
+    changed = [name for name, value in asdict(config).items() if before.get(name) != value]
+    if differ := [name for name in changed if name not in (*UNSEEN, *LENGTH)]:
         what = f"it was trained with other settings: {', '.join(differ)}"
-        raise InputError(folder / FILE, what, "Use the same flags, or another folder")
+        raise InputError(folder / STANDS, what, "Use the same flags, or another folder")
+    began_from = content.get("began_from", state.began_from)
+    if state.began_from not in (None, began_from):
+        what = f"the training that stands in it began with {began_from or 'random weights'}, not with {state.began_from}"
+        raise InputError(folder / STANDS, what, "Leave --from out to go on with it, or use another folder")
     state.network.load_state_dict(content["network"])
     state.optimiser.load_state_dict(content["optimiser"])
     for name, value in content["ema"].items():
         state.ema[name].copy_(value)
     state.step, state.seconds, state.scenes = content["step"], content["seconds"], content["scenes"]
-    state.usual_norm = content["usual_norm"]
+    state.usual_norm, state.began_from = content["usual_norm"], began_from
+    return [f"{name} was {before[name]} and is {getattr(config, name)} from here on" for name in LENGTH if name in changed]

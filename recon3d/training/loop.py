@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from torch import Tensor, nn
 
 from recon3d.data.batch import Batch
 from recon3d.data.shots import Drawn
+from recon3d.models.checkpoints import STANDS
 from recon3d.training import scenes
-from recon3d.training.checkpoint import FILE, State, resume, save
+from recon3d.training.checkpoint import State, resume, save
 from recon3d.training.config import Training
+from recon3d.training.interruption import held_back
 from recon3d.training.logs import PREVIEW, Log, logger
 from recon3d.training.posed_scenes import Taken
 from recon3d.training.tasks import task_of, total
@@ -32,43 +35,68 @@ SPIKE = 10.0  # times the usual norm of gradients: such a step is left out
 LOG_EVERY = 20  # steps
 
 
-def train(config: Training, folder: Path, device: str, start: dict[str, Tensor] | None = None, tell: Log = print) -> State:
-    """Train a network into `folder`, going on where it stands; `start`: tensors to begin from. Returns the end."""
+def train(
+    config: Training, folder: Path, device: str, start: dict[str, Tensor] | None = None, tell: Log = print,
+    began_from: str | None = None,
+) -> State:  # fmt: skip
+    """Train a network into `folder`, going on where it stands; `start`: tensors to begin from, `began_from`: whose they are.
+
+    Returns the end. Where it is interrupted, every step so far is saved. Raises InputError and KeyboardInterrupt.
+    """
     rank, world = process()
-    task = task_of(config)
     place = torch.device(device)
     state = begun(config, place, start)
-    if (folder / FILE).exists():
-        resume(folder, state, config)
+    state.began_from = began_from
+    if (folder / STANDS).exists():
+        for note in resume(folder, state, config):
+            (tell if rank == 0 else nothing)({"step": state.step, "note": note})
     if rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "training.json").write_text(json.dumps(asdict(config), indent=1) + "\n")
-    network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
     ahead = scenes.Ahead(world) if place.type == "cuda" else None
-    log = logger(folder, tell) if rank == 0 else lambda row: None
+    try:
+        steps(config, folder, state, ahead, logger(folder, tell) if rank == 0 else nothing)
+    except KeyboardInterrupt:
+        if rank == 0:
+            save(folder, state, config)
+            tell({"step": state.step, "saved": STANDS})
+        raise
+    finally:
+        if ahead is not None:
+            ahead.pool.shutdown(cancel_futures=True)
+    return state
+
+
+def steps(config: Training, folder: Path, state: State, ahead: scenes.Ahead | None, log: Log) -> None:
+    """All steps that are left. Interrupted, it leaves `state` as it is after a whole step: one process at once or when its
+    step has ended, several all after the same step, since a step takes all of them."""
+    rank, world = process()
+    task, place = task_of(config), next(state.network.parameters()).device
+    network = nn.parallel.DistributedDataParallel(state.network) if world > 1 else state.network
     passed_over: list[str] = []
     saved, began = time.monotonic(), time.monotonic() - state.seconds
-    while (share := agreed(progress(config, state), place)) < 1:
-        what, drawn = next_scenes(config, state.step, share, ahead, rank, world)
-        generators = scenes.generators_of(config, what, len(drawn), rank, place)
-        batch = scenes.batch_of(drawn, task.as_photos, generators)
-        passed_over += [reason for scene in drawn if isinstance(scene, Taken) for reason in scene.passed_over]
-        found, norm = step(network, state, config, batch, generators, rate_at(config, share))
-        state.step, state.scenes = state.step + 1, state.scenes + what.scenes
-        state.seconds = time.monotonic() - began
-        if state.step % LOG_EVERY == 0:
-            log({"step": state.step, "share": round(share, 4), "seconds": round(state.seconds, 1),
-                 "scenes": state.scenes, "norm": round(norm, 3), **rounded(found), **told(passed_over)})  # fmt: skip
-            passed_over.clear()
-        last = progress(config, state) >= 1
-        if state.step % config.validate_steps == 0 or last:
-            log({"step": state.step, "scenes": state.scenes, **validated(state, config, folder, rank)})
-        if rank == 0 and (last or time.monotonic() - saved > 60 * config.save_minutes):
-            save(folder, state, config)
-            saved = time.monotonic()
-    if ahead is not None:
-        ahead.pool.shutdown(cancel_futures=True)
-    return state
+    with held_back() if world > 1 else nullcontext(lambda: False) as asked:
+        while (share := agreed(math.inf if asked() else progress(config, state), place)) < 1:
+            what, drawn = next_scenes(config, state.step, share, ahead, rank, world)
+            generators = scenes.generators_of(config, what, len(drawn), rank, place)
+            batch = scenes.batch_of(drawn, task.as_photos, generators)
+            passed_over += [reason for scene in drawn if isinstance(scene, Taken) for reason in scene.passed_over]
+            with nullcontext() if world > 1 else held_back():
+                found, norm = step(network, state, config, batch, generators, rate_at(config, share))
+                state.step, state.scenes = state.step + 1, state.scenes + what.scenes
+                state.seconds = time.monotonic() - began
+            if state.step % LOG_EVERY == 0:
+                log({"step": state.step, "share": round(share, 4), "seconds": round(state.seconds, 1),
+                     "scenes": state.scenes, "norm": round(norm, 3), **rounded(found), **told(passed_over)})  # fmt: skip
+                passed_over.clear()
+            last = progress(config, state) >= 1
+            if state.step % config.validate_steps == 0 or last:
+                log({"step": state.step, "scenes": state.scenes, **validated(state, config, folder, rank)})
+            if rank == 0 and (last or time.monotonic() - saved > 60 * config.save_minutes):
+                save(folder, state, config)
+                saved = time.monotonic()
+    if share == math.inf:
+        raise KeyboardInterrupt
 
 
 def begun(config: Training, device: torch.device, start: dict[str, Tensor] | None) -> State:
@@ -149,6 +177,10 @@ def averaged(state: State, config: Training) -> nn.Module:
     return network.eval()
 
 
+def nothing(row: dict) -> None:
+    """What processes tell that are not the first."""
+
+
 def told(passed_over: list[str]) -> dict[str, Any]:
     """Of scenes of data sets that were of no use since the last row: how many, and the last one."""
     return {"passed_over": len(passed_over), "the_last": passed_over[-1]} if passed_over else {}
@@ -164,9 +196,9 @@ def process() -> tuple[int, int]:
 
 
 def agreed(share: float, device: torch.device) -> float:
-    """The first process's share, for all: clocks differ."""
+    """The first process's share, for all: clocks differ. Infinite where any process says so."""
     if not dist.is_initialized():
         return share
-    value = torch.tensor([share], dtype=torch.float64, device=device)
-    dist.broadcast(value, 0)
+    value = torch.tensor([share if dist.get_rank() == 0 or share == math.inf else -math.inf], dtype=torch.float64, device=device)
+    dist.all_reduce(value, dist.ReduceOp.MAX)
     return float(value)

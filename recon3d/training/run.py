@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recon3d.atomic import atomic_file
 from recon3d.errors import InputError
-from recon3d.models.checkpoints import checkpoint
+from recon3d.models.checkpoints import SIZES, STANDS, WRITTEN, checkpoint
 from recon3d.models.config import values_of
 from recon3d.models.joint.config import JointConfig
 from recon3d.models.loading import accounted, tensors_of
@@ -25,8 +25,6 @@ from recon3d.training.loop import process, train
 from recon3d.training.posed_scenes import sources
 from recon3d.training.tasks import task_of
 
-WEIGHTS, SIZES = "model.safetensors", "config.json"
-
 
 def trained(config: Training, folder: Path, device: str, start: str | None, tell: Log = print) -> None:
     """Train, and write the running mean's weights into `folder`, in half precision. Raises InputError."""
@@ -34,10 +32,10 @@ def trained(config: Training, folder: Path, device: str, start: str | None, tell
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if place.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("--device", "there is no CUDA device here", "Use --device cpu")
-    begin = None if start is None else beginning(start, config)
-    state = train(config, folder, place, begin, tell)
+    begin = None if start is None or (folder / STANDS).exists() else beginning(start, config)
+    state = train(config, folder, place, begin, tell, start)
     if process()[0] == 0:
-        write_weights(state.ema, folder / WEIGHTS)
+        write_weights(state.ema, folder / WRITTEN)
         (folder / SIZES).write_text(json.dumps(values_of(config.network), indent=1) + "\n")
 
 

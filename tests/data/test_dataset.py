@@ -113,6 +113,31 @@ def test_what_is_wrong_is_told_scene_by_scene_with_exit_code_2(tmp_path, capfd):
     assert "frame 2: truncated" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("form", "name"), [("nerfstudio", "transforms.json"), ("folders", "transforms.json"), ("given", "cameras.json")]
+)
+def test_damaged_cameras_and_depth_are_told_and_the_rest_is_read(tmp_path, capfd, form, name):
+    """With all of the files that `recon3d synth` writes, with a transforms.json alone, and with a cameras.json alone."""
+    root = tmp_path / "made"
+    made = {"given": "folders"}.get(form, form)
+    words = ["--scenes", "3", "--views", "2", "--width", "64", "--height", "48", "--samples", "1", "--format", made]
+    assert outcome(["synth", str(root), *words]) == 0
+    if form == "given":
+        for scene in root.iterdir():
+            (scene / "transforms.json").unlink()
+    (root / "000001" / name).write_text("{")
+    expected = {"000001": [f"{name}: it is not JSON"]}
+    if made == "folders":
+        depth = root / "000002" / "depth" / "01.npy"
+        depth.write_bytes(depth.read_bytes()[:100])
+        expected["000002"] = ["frame 1: depth/01.npy: it holds no array of numpy"]
+    capfd.readouterr()
+    code, found = checked(root, capfd)
+    wrong = {row["scene"]: [problem.split(" (")[0] for problem in row["problems"]] for row in found["splits"][0]["wrong"]}
+    assert code == 2 and wrong == expected and found["splits"][0]["scenes"] == 2
+    assert [at.name for at in opened(root).located()] == ["000000", "000001", "000002"]
+
+
 def test_an_empty_data_set_is_wrong(tmp_path, capfd):
     (tmp_path / "index.json").write_text("{}")
     code, found = checked(tmp_path, capfd)

@@ -87,3 +87,9 @@ def test_what_cannot_be_made_is_one_line_and_nothing_is_written(tmp_path, capfd,
     assert outcome(["synth", str(tmp_path / "made"), *ARGUMENTS, flag, value]) == 2
     assert capfd.readouterr().err.count("\n") == 1
     assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_that_is_there_is_refused_by_flags_that_there_are(tmp_path, capfd):
+    assert outcome(["synth", str(tmp_path), *ARGUMENTS]) == 2
+    told = capfd.readouterr().err
+    assert "it exists already" in told and "--overwrite" in told and "--out" not in told

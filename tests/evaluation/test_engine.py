@@ -21,7 +21,7 @@ from PIL import Image
 from recon3d.cli.main import outcome
 from recon3d.data.written import scenes, write_folders
 from recon3d.errors import InputError
-from recon3d.evaluation import methods
+from recon3d.evaluation import engine, methods
 from recon3d.evaluation.engine import Evaluation, evaluate
 from recon3d.evaluation.records import read_records
 from recon3d.evaluation.report import write_report
@@ -92,7 +92,7 @@ def test_cameras_in_another_world_are_as_good_and_wrong_ones_are_wrong_by_as_muc
     assert three.pair_errors is not None
     np.testing.assert_allclose(sorted(three.pair_errors.rotation), [0, 10, 10], atol=1e-5)
     assert three.figures["ate"] < 1e-6  # centres are right
-    assert by["000000", 10].status == "failed" and by["000000", 10].why == "ValueError: no prediction"
+    assert by["000000", 10].status == "failed" and by["000000", 10].why == f"no prediction in {tmp_path / 'other'}"
 
 
 def test_the_nearest_photo_is_what_it_says(made, tmp_path):
@@ -168,6 +168,24 @@ def test_a_killed_worker_started_again_ends_in_the_same_report(made, tmp_path):
     assert texts[0] == texts[1]
 
 
+def test_an_interruption_says_that_the_same_command_goes_on_and_it_does(made, tmp_path, monkeypatch, capsys):
+    measured, left = engine.measured, iter((1, 2))
+
+    def interrupted(*words):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return measured(*words)
+
+    monkeypatch.setattr(engine, "measured", interrupted)
+    command = ["eval", "poses", str(made[0]), "--predictions", f"oracle={made[1]}", "--views", "3,all", "--out", str(tmp_path)]
+    assert outcome(command) == 130
+    assert "interrupted; what was measured is in the folder of --out" in capsys.readouterr().err
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/*/*/[!.]*.json")}
+    monkeypatch.undo()
+    assert outcome(command) == 0 and len(kept) == 2 and len(read_records(tmp_path)) == 4
+    assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
+
+
 def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     """A camera that is no number, a damaged photo, an unreadable prediction."""
     root = tmp_path / "broken"
@@ -190,6 +208,46 @@ def test_what_is_broken_is_named_and_the_run_goes_on(made, tmp_path):
     assert found["000002"].status == "failed" and "04.png" in str(found["000002"].why)
     write_report(ask.out)
     assert "cameras.json" in (ask.out / "report.md").read_text()
+
+
+def test_a_failure_is_measured_again_and_so_is_a_prediction_that_has_changed(made, tmp_path):
+    predicted = tmp_path / "predicted"
+    shutil.copytree(made[1], predicted)
+    broken = predicted / "000000" / "cameras.json"
+    whole = broken.read_text()
+    broken.write_text("{")
+    ask = replace(asked(made, tmp_path / "out"), predictions=(("oracle", predicted),), views=(3,))
+    assert [r.status for r in records(ask)] == ["failed", "ok"]
+    broken.write_text(whole)
+    assert evaluate(ask, Progress()) == 1 and [r.status for r in read_records(ask.out)] == ["ok", "ok"]
+    assert evaluate(ask, Progress()) == 0
+    depth = predicted / "000001" / "depth" / "00.npy"
+    os.utime(depth, ns=(0, 0))
+    assert evaluate(ask, Progress()) == 1
+    (predicted / "000001@3").mkdir()  # another folder counts from now on, and it is empty
+    assert evaluate(ask, Progress()) == 1 and [r.status for r in read_records(ask.out)] == ["ok", "failed"]
+    assert evaluate(replace(ask, shard=Shard(1, 2)), Progress()) == 0  # the failure is the other shard's
+
+
+def test_a_scene_that_was_mended_is_no_longer_told_as_skipped(made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "truth")
+    broken = tmp_path / "truth" / "000000" / "transforms.json"
+    whole = broken.read_text()
+    broken.write_text("{}")
+    (broken.parent / "cameras.json").write_text('{"images": 3}')
+    ask = replace(asked((tmp_path / "truth", made[1]), tmp_path / "out"), views=(None,))
+    assert [(r.scene, r.views, r.status) for r in records(ask)] == [("000000", 0, "skipped"), ("000001", VIEWS, "ok")]
+    assert evaluate(ask, Progress()) == 0
+    broken.write_text(whole)
+    assert evaluate(ask, Progress()) == 1 and {(r.views, r.status) for r in read_records(ask.out)} == {(VIEWS, "ok")}
+
+
+def test_renders_of_the_photos_size_are_brought_to_the_size_of_pictures_as_the_photos_are(made, tmp_path):
+    """The photos themselves, drawn at their own size: measured at half of it nothing is lost."""
+    views = records(replace(asked(made, tmp_path / "half", "nvs"), size="32"))
+    assert views and all(r.status == "ok" and r.figures["psnr"] == 100 for r in views)
+    cropped = records(replace(asked(made, tmp_path / "cropped", "nvs"), size="32x32"))
+    assert all(r.status == "failed" and "04.png is measured at 32x32 pixels" in str(r.why) for r in cropped)
 
 
 @pytest.mark.parametrize(

@@ -94,14 +94,6 @@ def test_views_without_a_pose_are_left_out(tmp_path):
     assert of(tmp_path).cameras == {}
 
 
-def test_a_run_of_ours_tells_its_cameras_once(tmp_path):
-    write_cameras_json(tmp_path / "garden")
-    write_transforms_json(tmp_path / "garden")
-    assert "cameras.json and transforms.json" in refusal(lambda: of(tmp_path))
-    put(tmp_path / "garden/report.json", "{}")
-    assert list(of(tmp_path).cameras or ()) == ["images/a.jpg"]
-
-
 def test_of_two_folders_the_one_for_the_number_of_views_wins(tmp_path):
     put(tmp_path / "garden@3/trajectory.txt", f"1 {TUM}")
     write_cameras_json(tmp_path / "garden")
@@ -311,15 +303,16 @@ def test_points_are_read_with_and_without_colours(tmp_path):
     assert "declares 5 rows" in refusal(of(tmp_path).points)
 
 
-def test_renders_are_read_one_by_one_and_only_at_the_photos_size(tmp_path):
+def test_renders_are_read_one_by_one_and_only_at_sizes_that_are_measured(tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(put(tmp_path / "garden/renders/c.d.PNG"))
     put(tmp_path / "garden/renders/b.jpg", "no picture")
     found = of(tmp_path)
     assert sorted(found.render_files) == ["images/b.jpg", "images/c.d.png"]
-    np.testing.assert_array_equal(found.render("images/c.d.png", SIZE), pixels)
-    assert "it is 24x20, but its photo has 24x30 pixels" in refusal(lambda: found.render("images/c.d.png", (30, 24)))
-    assert "b.jpg: not an image" in refusal(lambda: found.render("images/b.jpg", SIZE))
+    np.testing.assert_array_equal(found.render("images/c.d.png", [(30, 24), SIZE]), pixels)
+    told = refusal(lambda: found.render("images/c.d.png", [(30, 24), (60, 48)]))
+    assert "it is 24x20, and c.d.png is measured at 24x30 or 48x60 pixels" in told
+    assert "b.jpg: not an image" in refusal(lambda: found.render("images/b.jpg", [SIZE]))
 
 
 @pytest.mark.parametrize("suffix", ["ply", "compressed.ply", "v4.spz", "sog", "glb"])

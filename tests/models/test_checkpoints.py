@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from safetensors.torch import save_file
 
 from recon3d.cli.main import outcome
 from recon3d.errors import InputError
-from recon3d.models.checkpoints import checkpoint
+from recon3d.models.checkpoints import SIZES, STANDS, WRITTEN, checkpoint, network
 from recon3d.models.config import values_of
+from recon3d.models.small.config import SmallConfig
+from recon3d.models.small.network import SmallNetwork
 from recon3d.models.weights import table
 from recon3d.progress import Progress
 from tests.models.tiny import TINY_VGGT, tiny_vggt
@@ -34,7 +37,8 @@ def test_a_folder_gives_its_published_file_and_the_sizes_beside_it(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(values_of(TINY_VGGT)))
     assert found(tmp_path).path == tmp_path / "model.safetensors"
     assert found(tmp_path).config == TINY_VGGT
-    assert found(tmp_path / "model.safetensors").config == ROW.config  # a file by itself: the published size
+    assert found(tmp_path / "model.safetensors").config == TINY_VGGT
+    assert found(tmp_path / "other.safetensors").config == ROW.config  # the sizes are those of the file that the folder means
 
 
 def test_the_hubs_own_config_means_the_published_size(tmp_path):
@@ -43,6 +47,23 @@ def test_the_hubs_own_config_means_the_published_size(tmp_path):
     assert found(tmp_path).config == ROW.config
     (tmp_path / "config.json").write_text(json.dumps({"model_name": "da3-base"}))
     assert checkpoint("da3-small", table()["da3-small"], str(tmp_path), Progress()).config == table()["da3-base"].config
+
+
+def test_a_folder_that_a_training_wrote_means_its_weights_whatever_lies_beside_them(tmp_path):
+    row, config = table()["recon3d-small"], replace(SmallConfig(), dim=64, heads=2, before=1, after=1)
+    torch.save({"step": 3}, tmp_path / STANDS)
+    with pytest.raises(InputError, match="has not ended"):
+        checkpoint("recon3d-small", row, str(tmp_path), Progress())
+    with torch.random.fork_rng(devices=[]):
+        state = SmallNetwork(config).state_dict()
+    save_file(state, tmp_path / WRITTEN)
+    (tmp_path / SIZES).write_text(json.dumps(values_of(config)))
+    for place in (tmp_path, tmp_path / WRITTEN):
+        told = checkpoint("recon3d-small", row, str(place), Progress())
+        assert (told.path, told.config) == (tmp_path / WRITTEN, config)
+        made = network(told, 0, None).state_dict()
+        assert all(torch.equal(made[name], value) for name, value in state.items())
+    assert outcome(["weights", "verify", str(tmp_path)]) == 0
 
 
 WRONG = {

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from recon3d.data.batch import Batch, rendered
 from recon3d.data.shots import drawn, stacked
-from recon3d.models.checkpoints import checkpoint, network
+from recon3d.models.checkpoints import WRITTEN, checkpoint, network
 from recon3d.models.da3.network import Da3, Prediction
 from recon3d.models.da3.reference_view import order_of, reordered
 from recon3d.models.loading import tensors_of
@@ -25,7 +25,7 @@ from recon3d.training.config import Phase, Training, da3_small, vggt_1b
 from recon3d.training.loop import begun, step, train
 from recon3d.training.losses import Truth, normalised, truth_encodings
 from recon3d.training.published_losses import da3_losses, vggt_losses
-from recon3d.training.run import WEIGHTS, beginning, trained
+from recon3d.training.run import beginning, trained
 from recon3d.training.small_losses import truth_of
 from recon3d.training.tasks import total
 from tests.models.tiny import TINY_DA3, TINY_VGGT, tiny_vggt
@@ -161,7 +161,7 @@ def test_what_training_writes_of_da3_gives_the_cameras_that_it_gave(tmp_path):
     again = network(checkpoint("da3-small", table()["da3-small"], str(tmp_path / "out"), Progress()), 0, None)
     assert isinstance(again, Da3) and again.config == TINY_DA3
     start = beginning(str(tmp_path / "out"), config)
-    assert all(torch.equal(start[n], x.float()) for n, x in tensors_of(tmp_path / "out" / WEIGHTS).items())
+    assert all(torch.equal(start[n], x.float()) for n, x in tensors_of(tmp_path / "out" / WRITTEN).items())
     state = begun(config, torch.device("cpu"), start)
     images = batch(3, 1).images
     with torch.no_grad():

@@ -15,10 +15,11 @@ import torch.multiprocessing
 from PIL import Image
 
 from recon3d.errors import InputError
+from recon3d.models.checkpoints import WRITTEN
 from recon3d.training import scenes
 from recon3d.training.config import Phase, small_on_a_cpu, tiny
 from recon3d.training.loop import begun, rate_at, step, train
-from recon3d.training.run import WEIGHTS, check, trained
+from recon3d.training.run import check, trained
 
 QUICK = replace(
     tiny(), steps=8, validate_steps=100, validation_scenes=1, save_minutes=0.0,
@@ -83,7 +84,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):
     assert one["step"] == two["step"] == QUICK.steps and one["scenes"] == two["scenes"]
     for part in ("network", "ema"):
         assert all(torch.equal(one[part][name], two[part][name]) for name in one[part])
-    assert (tmp_path / "killed" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert (tmp_path / "killed" / WRITTEN).read_bytes() == (tmp_path / "whole" / WRITTEN).read_bytes()
 
 
 def test_other_settings_do_not_go_on_with_a_training(tmp_path):
@@ -106,13 +107,19 @@ def test_a_training_from_before_a_setting_goes_on_with_its_default(tmp_path):
 
 
 def shared(rank: int, folder: str) -> None:
+    """Three steps; the first process, and no other, is interrupted when the second one is measured."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
-    train(replace(QUICK, steps=3), Path(folder), "cpu", tell=quiet)
+    config = replace(QUICK, steps=3, validate_steps=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, Path(folder), "cpu", tell=lambda row: os.kill(os.getpid(), signal.SIGINT))
+    torch.distributed.barrier()
+    assert torch.load(Path(folder) / "training.pt", weights_only=True)["step"] == 2
+    train(config, Path(folder), "cpu", tell=quiet)
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_do_what_one_does(tmp_path):
+def test_two_processes_do_what_one_does_and_are_interrupted_together(tmp_path):
     (tmp_path / "two").mkdir()
     torch.multiprocessing.spawn(shared, (str(tmp_path / "two"),), nprocs=2)
     train(replace(QUICK, steps=3), tmp_path / "one", "cpu", tell=quiet)
@@ -124,10 +131,10 @@ def test_two_processes_do_what_one_does(tmp_path):
 def test_weights_begin_where_others_ended(tmp_path):
     config = replace(QUICK, steps=1)
     trained(config, tmp_path / "first", "cpu", None, quiet)
-    trained(replace(config, rate=1e-12), tmp_path / "second", "cpu", str(tmp_path / "first" / WEIGHTS), quiet)
+    trained(replace(config, rate=1e-12), tmp_path / "second", "cpu", str(tmp_path / "first" / WRITTEN), quiet)
     from recon3d.models.loading import tensors_of
 
-    first, second = (tensors_of(tmp_path / n / WEIGHTS) for n in ("first", "second"))
+    first, second = (tensors_of(tmp_path / n / WRITTEN) for n in ("first", "second"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
