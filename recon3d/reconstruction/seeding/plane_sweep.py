@@ -1,4 +1,4 @@
-"""Dense points of the surfaces that several photos show, by plane sweep stereo. Coarse and quick: splats start from them."""
+"""Depth of the surfaces that several photos show, by plane sweep stereo. Coarse and quick: splats start from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ UNKNOWN = 0.5  # no correlation: the cost of a point that no neighbour shows
 AGREEING = 1  # other depth maps that must have a point
 AGREEMENT = 0.03  # relative difference of depths that two pictures may have in one point
 SPECKLE = 100  # pixels: a smaller patch of like depths is noise
-STRIDE = 2  # of the pixels of a depth map one in so many, across and down, becomes a point
 WORST_COST = 0.3  # of a pixel that is believed: a correlation above 0.4
 RANGE = (0.2, 1.2)  # of the least and the greatest inverse depth of the sparse points: what is swept
 
@@ -43,22 +42,6 @@ class Small:
     grey: Annotated[np.ndarray, "H W"]  # float32, 0 to 1
     K: Annotated[np.ndarray, "3 3"]
     camera_from_world: Annotated[np.ndarray, "4 4"]
-
-
-@dataclass(frozen=True)
-class DensePoints:
-    points: Annotated[Tensor, "P 3"]  # float64, world
-    colors: Annotated[Tensor, "P 3"]  # float32, 0 to 1
-    sizes: Annotated[Tensor, "P"]  # world units: what a matched pixel covers there
-
-
-def dense_points(views: Views, geometry: Geometry, device: str = "cpu") -> DensePoints:
-    """Points that two or more depth maps agree on, each surface once, without what masks exclude. May be none.
-
-    Depth maps are made on `device`.
-    """
-    small, trusted = swept(views, geometry, device)
-    return fused(views, small, trusted)
 
 
 def swept(
@@ -218,26 +201,3 @@ def agreeing(i: int, depths: dict[int, np.ndarray], small: list[Small]) -> Annot
         row, column, here, shown = seen_at(points, small[j])
         count += shown & (np.abs(depth[row, column] - here) < AGREEMENT * here)
     return count
-
-
-def fused(views: Views, small: list[Small], trusted: dict[int, np.ndarray]) -> DensePoints:
-    """Points of all maps, picture by picture: of each only what the pictures before do not have in the same pixel."""
-    points, colors, sizes = [np.zeros((0, 3))], [np.zeros((0, 3))], [np.zeros(0)]
-    for i, depth in trusted.items():
-        wanted = depth > 0
-        row, column, there, shown = seen_at(np.concatenate(points), small[i])
-        known = shown & (np.abs(depth[row, column] - there) < 2 * AGREEMENT * there)
-        wanted[row[known] // STRIDE * STRIDE, column[known] // STRIDE * STRIDE] = False
-        wanted[np.arange(len(depth)) % STRIDE != 0] = False
-        wanted[:, np.arange(depth.shape[1]) % STRIDE != 0] = False
-        mask = views.mask(i)
-        if mask is not None:
-            allowed = torch.nn.functional.interpolate(mask[None, None].float(), depth.shape, mode="area")[0, 0]
-            wanted &= allowed.numpy() == 1
-        rgb = torch.nn.functional.interpolate(views.rgb(i)[None], depth.shape, mode="bilinear", antialias=True)[0]
-        points.append(unprojected(depth, small[i])[wanted])
-        colors.append(rgb.permute(1, 2, 0).numpy()[wanted])
-        sizes.append(STRIDE * depth[wanted] / small[i].K[0, 0])
-    parts = (np.concatenate(x) for x in (points, colors, sizes))
-    points, colors, sizes = (torch.from_numpy(x) for x in parts)
-    return DensePoints(points, colors.float(), sizes)

@@ -13,7 +13,7 @@ from recon3d.core.harmonics import C0
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.reconstruction.seeding.backdrop import backdrop
-from recon3d.reconstruction.seeding.plane_sweep import dense_points
+from recon3d.reconstruction.seeding.dense import dense_points
 
 NEIGHBOURS = 3  # whose mean distance is a sparse Gaussian's first size (3DGS, Kerbl et al. 2023, section 5.1)
 OPACITY = 0.5  # of the first Gaussians; 3DGS starts at 0.1, which costs steps that a short refinement does not have

@@ -12,7 +12,8 @@ from recon3d.core.rotations import rotation_from_vector
 from recon3d.errors import InputError
 from recon3d.metrics.image import psnr
 from recon3d.reconstruction.seeding.backdrop import backdrop
-from recon3d.reconstruction.seeding.plane_sweep import dense_points, neighbours
+from recon3d.reconstruction.seeding.dense import dense_points
+from recon3d.reconstruction.seeding.plane_sweep import neighbours
 from recon3d.reconstruction.seeding.seed import gaps, seed
 from recon3d.rendering.render import render
 from tests.reconstruction.scenes import bare_geometry, plane_photos
