@@ -178,16 +178,14 @@ def _is_visible(path: Path) -> bool:
 
 
 def _folder_of(paths: list[Path]) -> Path:
-    """The folder that several inputs have in common."""
+    """The folder that several inputs have in common: each lies below it, by its name too."""
     folders = [path if path.is_dir() else path.parent for path in paths]
+    as_written = len({f.is_absolute() for f in folders}) == 1 and not any(".." in f.parts for f in folders)
     try:
-        return Path(os.path.commonpath(folders)) if len({f.is_absolute() for f in folders}) == 1 else _absolute(folders)
+        # With .. in them paths share more parts than folders.
+        return Path(os.path.commonpath(folders if as_written else [os.path.abspath(folder) for folder in folders]))
     except ValueError as error:
         raise InputError(paths[-1], "it lies on another drive than the other photos", "Put them in one folder") from error
-
-
-def _absolute(folders: list[Path]) -> Path:
-    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
 
 
 def _pictures_of(paths: list[Path]) -> list[Path]:
@@ -202,7 +200,7 @@ def _pictures_of(paths: list[Path]) -> list[Path]:
             pictures.append(path)
     if not pictures:
         raise InputError(paths[0], "no images in it", REMEDY)
-    return list(dict.fromkeys(pictures))
+    return list({os.path.abspath(picture): picture for picture in pictures}.values())
 
 
 def _found_photos(root: Path, pictures: list[Path]) -> Found:
