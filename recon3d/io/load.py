@@ -68,6 +68,9 @@ def load_views(
     """
     progress = progress or Progress()
     _check_options(found, max_images, fps)
+    if found.passed_over:
+        folders = ", ".join(str(folder) for folder in found.passed_over)
+        progress.note(f"{folders}: passed over, since a run wrote what is there: its pictures are no photos")
     listed, model = _cameras_of(found)
     left_out: dict[str, str] = {}
     errors: list[InputError] = []
