@@ -57,11 +57,14 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
     files = found.files + files_of(request.masks) + files_of(request.cameras)
     work = WorkFolder(output.path, fingerprint(request, files), output.resume, progress)
     try:
+        refuse_taken(output)  # once more: another run may have ended since, and let go of the work folder
         content = written(inputs, request, output, found, work, progress)
+        work.remove()
     except InputError:
         work.remove()
         raise
-    work.remove()
+    finally:
+        work.release()
     return content
 
 
@@ -81,10 +84,14 @@ def check_output(output: Output, found: Found) -> None:
         raise InputError("--out", f"'{output.path}' is a folder", "Give another name")
     if output.path.exists() and any(file.resolve().is_relative_to(output.path.resolve()) for file in found.files):
         raise InputError("--out", f"'{output.path}' holds the input", "Write somewhere else")
+    refuse_taken(output)
+    make_parents(output.path)
+
+
+def refuse_taken(output: Output) -> None:
     refuse_existing(output.path, output.overwrite)
     if output.is_file:
         refuse_existing(output.report, output.overwrite)
-    make_parents(output.path)
 
 
 def written(
