@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recon3d.atomic import flush_all, make_parents, refuse_existing
+from recon3d.atomic import flush_all, make_parents, placed, refuse_existing
 from recon3d.errors import InputError, check_exists
 from recon3d.pipeline.request import Request, plan
 from recon3d.progress import Progress
@@ -58,7 +58,8 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
     work = WorkFolder(output.path, fingerprint(request, files), output.resume, progress)
     try:
         refuse_taken(output)  # once more: another run may have ended since, and let go of the work folder
-        content = written(inputs, request, output, found, work, progress)
+        with placed(output.path):
+            content = written(inputs, request, output, found, work, progress)
         work.remove()
     except InputError:
         work.remove()

@@ -63,7 +63,8 @@ def test_relative_and_absolute_photos_mix(tmp_path, monkeypatch):
 
 def test_photos_of_paths_that_go_up_are_named_below_the_folder_that_they_share(tmp_path, monkeypatch):
     """A name with .. in it would lead out of every folder that a picture of that name is written to."""
-    save(tmp_path / "a" / "b" / "images" / "1.png"), save(tmp_path / "c" / "2.png")
+    save(tmp_path / "a" / "b" / "images" / "1.png")
+    save(tmp_path / "c" / "2.png")
     monkeypatch.chdir(tmp_path / "a" / "b" / "images")
     up = Path("../../../c/2.png")
     for given in ([Path("1.png"), up], [Path("1.png").absolute(), up], [Path("1.png"), Path("../images/1.png"), up]):

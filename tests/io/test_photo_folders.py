@@ -30,7 +30,8 @@ def written_by_a_run(folder: Path) -> Path:
 @pytest.mark.parametrize("name", ["scene", "colmap", "1"])
 def test_what_a_run_wrote_among_the_photos_is_no_photo(name, tmp_path):
     """A second run took the pictures and renders of the first for photos, or (of the name colmap) went on from its cameras."""
-    save(tmp_path / "a.png"), save(tmp_path / "more" / "b.png")
+    save(tmp_path / "a.png")
+    save(tmp_path / "more" / "b.png")
     run = written_by_a_run(tmp_path / name)
     save(tmp_path / ".other.partial" / "output" / "images" / "a.png")
     assert names(tmp_path) == names(tmp_path / "a.png", tmp_path / "more", run) == ["a.png", "more/b.png"]
@@ -41,7 +42,8 @@ def test_what_a_run_wrote_among_the_photos_is_no_photo(name, tmp_path):
 
 
 def test_a_folder_of_photos_alone_is_found_beside_what_a_run_wrote(tmp_path):
-    save(tmp_path / "images" / "a.png"), written_by_a_run(tmp_path / "scene")
+    save(tmp_path / "images" / "a.png")
+    written_by_a_run(tmp_path / "scene")
     assert detect([tmp_path]).root == tmp_path / "images"
 
 
@@ -61,7 +63,8 @@ def test_a_run_among_the_photos_can_be_made_again(tmp_path, capsys):
 
 def test_linked_folders_are_followed_once_and_without_circles(tmp_path):
     photos = tmp_path / "photos"
-    save(photos / "z" / "a.png"), save(tmp_path / "card" / "in" / "b.png"), save(tmp_path / "beside.png")
+    save(photos / "z" / "a.png"), save(tmp_path / "card" / "in" / "b.png")
+    save(tmp_path / "beside.png")
     links = {"z/up": photos, "z/self": photos / "z", "first": tmp_path / "card", "second": tmp_path / "card",
              "again": photos / "z", "above": tmp_path}  # fmt: skip
     for link, target in links.items():

@@ -59,7 +59,8 @@ def test_a_lock_that_was_removed_while_it_was_waited_for_is_made_anew(tmp_path, 
 
 
 def test_a_second_run_with_the_same_output_is_refused_in_one_line(tmp_path, capsys):
-    save(tmp_path / "photos" / "a.png"), save(tmp_path / "photos" / "b.png")
+    save(tmp_path / "photos" / "a.png")
+    save(tmp_path / "photos" / "b.png")
     command = ["run", str(tmp_path / "photos"), "--out", str(tmp_path / "scene.ply")]
     with held(artefacts.work_folder(tmp_path / "scene.ply") / "lock"):
         (tmp_path / ".scene.ply.partial" / "geometry.npz").touch()
@@ -72,7 +73,8 @@ def test_a_second_run_with_the_same_output_is_refused_in_one_line(tmp_path, caps
 
 def test_the_result_of_a_run_that_ends_at_this_moment_is_not_replaced(tmp_path, monkeypatch, capsys):
     """Looked for before the lock is had, the output of the other run was not there yet."""
-    save(tmp_path / "photos" / "a.png"), save(tmp_path / "photos" / "b.png")
+    save(tmp_path / "photos" / "a.png")
+    save(tmp_path / "photos" / "b.png")
     made, scene = artefacts.WorkFolder, tmp_path / "scene.ply"
 
     def after_the_other(*arguments):
