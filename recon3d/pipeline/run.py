@@ -120,6 +120,7 @@ def written(
             "path": str(found.root),
             "used": list(outcome.scene.views.names),
             "left_out": left_out,
+            **not_matched_in(outcome),
         },
         **parts_of(outcome),
         "export": export,
@@ -149,6 +150,13 @@ def parts_of(outcome: Outcome) -> dict[str, Any]:
     if any(weights is not None and weights.random for weights in (stages.geometry.weights, stages.splats.weights)):
         parts["random_weights"] = True
     return parts if outcome.holdout is None else parts | {"holdout": outcome.holdout}
+
+
+def not_matched_in(outcome: Outcome) -> dict[str, list[str]]:
+    """Names in given cameras and of photos that found no partner; nothing where all did, or no camera was given."""
+    loaded = outcome.loaded
+    named = {"cameras_without_photo": loaded.unmatched_cameras, "photos_without_camera": loaded.without_camera}
+    return {key: list(names) for key, names in named.items() if names}
 
 
 def publish(made: Path, output: Output) -> None:
