@@ -37,7 +37,7 @@ def placed(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        told, ours = error.filename, os.path.abspath(path.with_name(f".{path.stem}."))
+        told, ours = error.filename, os.path.abspath(path.parent / f".{path.stem}.")
         if error.errno is not None and (told is None or os.path.abspath(str(told)).startswith(ours)):
             error.filename = str(path)
         raise

@@ -27,10 +27,11 @@ class Output:
     path: Path
     overwrite: bool
     resume: bool
+    as_folder: bool = False  # whatever the name looks like
 
     @property
     def is_file(self) -> bool:
-        return self.path.suffix.lower() == ".ply"
+        return self.path.suffix.lower() == ".ply" and not self.as_folder
 
     @property
     def report(self) -> Path:
@@ -78,8 +79,8 @@ def files_of(place: Path | None) -> tuple[Path, ...]:
 
 def check_output(output: Output, found: Found) -> None:
     """Refuse what is there already or cannot be written, and an output that would replace the input."""
-    if output.path.suffix and not output.is_file and not output.path.is_dir():
-        remedy = "Give a name ending in .ply, or a folder; other formats come from `recon3d export`"
+    if output.path.suffix and not output.is_file and not output.as_folder and not output.path.is_dir():
+        remedy = "Give a name ending in .ply, or a folder (with a dot in it as NAME/); other formats come from `recon3d export`"
         raise InputError("--out", f"'{output.path.name}' is no kind of file that run writes", remedy)
     if output.path.is_dir() and output.is_file:
         raise InputError("--out", f"'{output.path}' is a folder", "Give another name")
