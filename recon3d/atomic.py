@@ -32,23 +32,36 @@ def make_parents(path: Path) -> None:
 
 
 @contextmanager
+def placed(path: Path) -> Iterator[None]:
+    """What the system answers to writing tells no place, or a temporary one: whoever reads the error is told of `path`."""
+    try:
+        yield
+    except OSError as error:
+        told, ours = error.filename, os.path.abspath(path.parent / f".{path.stem}.")
+        if error.errno is not None and (told is None or os.path.abspath(str(told)).startswith(ours)):
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def atomic_file(path: Path | str) -> Iterator[Path]:
     """A temporary neighbour to write to; flushed to disk and renamed to `path` at the end, removed where an exception leaves.
 
     The suffix is kept, for writers that look at it. An existing `path` is replaced in one step.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".partial{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with placed(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".partial{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -58,25 +71,26 @@ def atomic_folder(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     An existing `path` is put aside, replaced, then removed, so that no moment shows a mixture of two runs.
     """
     path = Path(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-    try:
-        yield temporary
-        flush_all(temporary)
-        os.chmod(temporary, 0o777 & ~_umask())
-        if not path.exists():
+    with placed(path):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        try:
+            yield temporary
+            flush_all(temporary)
+            os.chmod(temporary, 0o777 & ~_umask())
+            if not path.exists():
+                os.rename(temporary, path)
+                return
+            if not overwrite:
+                raise InputError(
+                    path, "it appeared while the run was working", "Give another place, or --overwrite to replace it"
+                )
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)) / "old"
+            os.rename(path, old)
             os.rename(temporary, path)
-            return
-        if not overwrite:
-            raise InputError(
-                path, "it appeared while the run was working", "Give another place, or --overwrite to replace it"
-            )
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent)) / "old"
-        os.rename(path, old)
-        os.rename(temporary, path)
-        shutil.rmtree(old.parent)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+            shutil.rmtree(old.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
 
 def flush_all(folder: Path) -> None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+
+# What the system answers where a user can mend it: what to say of a path, and what to do.
+FORBIDDEN = ("it may not be used", "Give a path that you may write to, and files that you may read")
+MENDABLE = {
+    errno.ENOSPC: ("it cannot be written", "Make room there"),
+    errno.EDQUOT: ("it cannot be written", "Make room there: your share of it is used up"),
+    errno.EROFS: ("it cannot be written", "Give a path that can be written to"),
+    errno.EACCES: FORBIDDEN,
+    errno.EPERM: FORBIDDEN,
+}
 
 
 class InputError(Exception):
@@ -21,6 +32,14 @@ class InputError(Exception):
 
     def __reduce__(self):
         return InputError, (self.where, self.what, self.remedy)
+
+
+def of_system(error: OSError, more: str = "") -> InputError | None:
+    """A full disk or a forbidden place as an InputError, `more` after its remedy; None for what is a bug of ours."""
+    if error.errno not in MENDABLE:
+        return None
+    what, remedy = MENDABLE[error.errno]
+    return InputError(error.filename or "output", f"{what} ({error.strerror})", remedy + more)
 
 
 def check_exists(path: Path, remedy: str = "Check the path") -> None:

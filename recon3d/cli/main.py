@@ -10,7 +10,7 @@ import threading
 import traceback
 
 from recon3d.cli.termination import CODE, terminable
-from recon3d.errors import InputError
+from recon3d.errors import InputError, of_system
 from recon3d.version import __version__
 
 # Command -> (module with a function main(arguments: list[str]) -> None, what it does). In the order of the help page.
@@ -37,6 +37,10 @@ FAREWELLS = {  # what is said when a command is interrupted
     "batch": "interrupted; the same command goes on from here",
     "train": "interrupted; the same command goes on from the steps that training.pt in its folder holds",
     "eval": "interrupted; what was measured is in the folder of --out, and the same command measures the rest",
+}
+GOING_ON = {  # what is said beside how to mend a full disk
+    "run": ". After that the same command with --resume goes on from the last finished stage",
+    "batch": ". After that the same command goes on from here",
 }
 INTERRUPTED = 128 + 2  # by Ctrl-C, as shells count
 ISSUES = "https://github.com/recon3d/recon3d-toolkit/issues"
@@ -66,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def outcome(arguments: list[str]) -> int:
-    farewell = "recon3d: " + FAREWELLS.get(arguments[0] if arguments else "", "interrupted, nothing was written")
+    command = arguments[0] if arguments else ""
+    farewell = "recon3d: " + FAREWELLS.get(command, "interrupted, nothing was written")
     asked = threading.Event()
     try:
         with terminable(farewell, asked):
@@ -80,7 +85,11 @@ def outcome(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception:
+    except Exception as error:
+        mendable = of_system(error, GOING_ON.get(command, "")) if isinstance(error, OSError) else None
+        if mendable is not None:
+            print(f"recon3d: error: {mendable}", file=sys.stderr)
+            return 2
         traceback.print_exc()
         print(
             f"recon3d: this is a bug in recon3d {__version__}. Please report the lines above: {ISSUES}", file=sys.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ class Options:
     inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT")]
     """A folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json, or a finished run folder."""
     request: Request
-    out: Path
+    out: Annotated[str, tyro.conf.arg(metavar="PATH")]
     """scene.ply (with scene.report.json beside it), or a folder for photos, cameras, splats and renders."""
     overwrite: bool = False
     """Replace what is there."""
@@ -35,6 +36,12 @@ class Options:
     """Show the scene growing in the browser, and the finished one until Ctrl-C."""
     json: bool = False
     """Print the report as JSON on stdout, progress as JSON lines on stderr."""
+
+    @property
+    def output(self) -> Output:
+        """A separator at the end, which a Path drops, says that a folder is meant: out.v2/."""
+        as_folder = self.out.endswith(tuple(filter(None, (os.sep, os.altsep))))
+        return Output(Path(self.out), self.overwrite, self.resume, as_folder)
 
 
 def main(arguments: list[str]) -> None:
@@ -55,8 +62,9 @@ def watched(options: Options) -> None:
     from recon3d.viewer.live import Live
     from recon3d.viewer.scene_data import open_scene
 
-    live = Live(options.out.stem)
-    with served(live, options.out, screen=sys.stderr):
+    out = options.output.path
+    live = Live(out.stem)
+    with served(live, out, screen=sys.stderr):
         with listening(as_json=options.json) as listener:
 
             def heard(event: Event) -> None:
@@ -65,12 +73,12 @@ def watched(options: Options) -> None:
 
             report = carried_out(options, Progress(heard))
         tell(report, options.json)
-        live.show_finished(open_scene(options.out)[0] if options.out.is_dir() else None)
+        live.show_finished(open_scene(out)[0] if out.is_dir() else None)
         until_interrupted()
 
 
 def carried_out(options: Options, progress: Progress) -> dict:
-    return run(options.inputs, options.request, Output(options.out, options.overwrite, options.resume), progress)
+    return run(options.inputs, options.request, options.output, progress)
 
 
 def tell(report: dict, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,8 @@ from recon3d.errors import InputError, check_exists
 from recon3d.io import photos, video
 from recon3d.io.dji_subtitles import file_beside
 from recon3d.io.json_input import MAX_BYTES
-from recon3d.io.masks import FOLDER, find_mask, mask_folders
+from recon3d.io.masks import find_mask, mask_folders
+from recon3d.io.photo_folders import Below, below, holds_photos, is_photo, is_run, is_visible
 from recon3d.io.transforms_json import read_transforms, split_files
 
 MODEL_PARTS = ("cameras", "images", "points3D")  # points may be missing
@@ -38,6 +39,7 @@ class Found:
     files: tuple[Path, ...]  # every file that the result depends on: pictures, masks, cameras
     pictures: tuple[Path, ...]  # the photos in the order of their names, or the video
     cameras: Path | None = None  # the file that gives cameras, or the folder of a model or of Blender's layout
+    passed_over: tuple[Path, ...] = ()  # folders of runs below the photos' folder, whose pictures are no photos
 
     def name(self, picture: Path) -> str:
         return name_below(self.root, picture)
@@ -51,7 +53,7 @@ def detect(paths: Sequence[Path]) -> Found:
     for path in paths:
         check_exists(path)
     if len(paths) > 1:
-        return _found_photos(_folder_of(paths), _pictures_of(paths))
+        return _found_photos(_folder_of(paths), _photos_of(paths))
     path = paths[0]
     if path.is_dir():
         return _look_into(path)
@@ -62,7 +64,7 @@ def detect(paths: Sequence[Path]) -> Found:
     if model_files(path.parent) and path.stem in MODEL_PARTS and path.suffix in (".bin", ".txt"):
         return _found_model(path.parent)
     photos.read_header(path)  # whatever its name says
-    return _found_photos(path.parent, [path])
+    return _found_photos(path.parent, Below((path,), ()))
 
 
 def name_below(root: Path, picture: Path) -> str:
@@ -81,8 +83,9 @@ def model_files(folder: Path) -> tuple[Path, ...]:
 
 def model_folder(folder: Path) -> Path | None:
     """Where the COLMAP model of a project lies: the folder itself, `sparse/0`, `sparse`; of several the one with most images."""
-    models = [f for f in (folder, folder / "sparse" / "0", folder / "sparse", folder / "colmap" / "sparse" / "0")
-              if model_files(f)]  # fmt: skip
+    places = [folder, folder / "sparse" / "0", folder / "sparse"]
+    places += [] if is_run(folder / "colmap") else [folder / "colmap" / "sparse" / "0"]
+    models = [place for place in places if model_files(place)]
     numbered = [f for f in sorted((folder / "sparse").glob("*")) + sorted(folder.glob("[0-9]*")) if model_files(f)]
     if models and models[0].name != "0":
         return models[0]
@@ -128,7 +131,7 @@ def refuse_captures(folder: Path) -> None:
 
 def _look_into(folder: Path) -> Found:
     """A folder: the richest thing that it can be."""
-    if (folder / "report.json").is_file() and (folder / "cameras.json").is_file() and model_files(folder / "sparse" / "0"):
+    if is_run(folder) and model_files(folder / "sparse" / "0"):
         return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json",))
     refuse_captures(folder)
     if (folder / "transforms.json").is_file() and cameras_kind(folder / "transforms.json") == "transforms":
@@ -141,72 +144,66 @@ def _look_into(folder: Path) -> Found:
         if (folder / name).is_file() and cameras_kind(folder / name) == kind:
             return _found_cameras_file(folder / name)
     root = _descend(folder)
-    pictures = list(photos_below(root))
-    if pictures:
-        return _found_photos(root, pictures)
+    found = below(root)
+    if found.pictures:
+        return _found_photos(root, found)
     videos = [f for f in sorted(folder.iterdir()) if _is(f, video.SUFFIXES)]
     if len(videos) == 1:
         return _found_video(videos[0])
     if videos:
         raise InputError(folder, f"it holds {len(videos)} videos and no images", "Give one video")
-    raise InputError(folder, "no images in it", f"Photos end in {', '.join(photos.SUFFIXES)}")
+    what = "no images in it but those that runs wrote" if found.runs else "no images in it"
+    raise InputError(folder, what, f"Photos end in {', '.join(photos.SUFFIXES)}")
 
 
 def _descend(folder: Path) -> Path:
     """Down to the folder in which photos begin: a folder with nothing but `images/` stands for that."""
-    while not any(_is(f, photos.SUFFIXES) for f in folder.iterdir()):
-        inner = [f for f in folder.iterdir() if _is_visible(f) and f.is_dir() and any(photos_below(f))]
+    while not any(is_photo(f) for f in folder.iterdir()):
+        inner = [f for f in folder.iterdir() if is_visible(f) and f.is_dir() and not is_run(f) and holds_photos(f)]
         if len(inner) != 1:
             break
         folder = inner[0]
     return folder
 
 
-def photos_below(folder: Path) -> Iterator[Path]:
-    """Files that are photos by their suffix, at any depth, but not in hidden folders nor in folders of masks."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(".") and f != FOLDER]
-        yield from (Path(place) / name for name in names if _is(Path(place) / name, photos.SUFFIXES))
-
-
 def _is(file: Path, suffixes: tuple[str, ...]) -> bool:
-    return _is_visible(file) and file.suffix.lower() in suffixes and file.is_file()
+    return is_visible(file) and file.suffix.lower() in suffixes and file.is_file()
 
 
-def _is_visible(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name != FOLDER
-
-
-def _folder_of(paths: list[Path]) -> Path:
-    """The folder that several inputs have in common."""
+def _folder_of(paths: Sequence[Path]) -> Path:
+    """The folder that several inputs have in common: each lies below it, by its name too."""
     folders = [path if path.is_dir() else path.parent for path in paths]
+    as_written = len({f.is_absolute() for f in folders}) == 1 and not any(".." in f.parts for f in folders)
     try:
-        return Path(os.path.commonpath(folders)) if len({f.is_absolute() for f in folders}) == 1 else _absolute(folders)
+        # With .. in them paths share more parts than folders.
+        return Path(os.path.commonpath(folders if as_written else [os.path.abspath(folder) for folder in folders]))
     except ValueError as error:
         raise InputError(paths[-1], "it lies on another drive than the other photos", "Put them in one folder") from error
 
 
-def _absolute(folders: list[Path]) -> Path:
-    return Path(os.path.commonpath([folder.absolute() for folder in folders]))
-
-
-def _pictures_of(paths: list[Path]) -> list[Path]:
+def _photos_of(paths: list[Path]) -> Below:
     """The photos of a list of files and folders."""
     pictures: list[Path] = []
+    runs: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            pictures += photos_below(path)
+        if path.is_dir() and is_run(path):
+            runs.append(path)
+        elif path.is_dir():
+            found = below(path)
+            pictures += found.pictures
+            runs += found.runs
         elif path.suffix.lower() in (*video.SUFFIXES, ".json", ".xml", ".csv", ".bin", ".txt"):
             raise InputError(path, "it cannot be mixed with other inputs", "Give it alone, or photos only")
         else:
             pictures.append(path)
     if not pictures:
         raise InputError(paths[0], "no images in it", REMEDY)
-    return list(dict.fromkeys(pictures))
+    once = {os.path.abspath(picture): picture for picture in pictures}
+    return Below(tuple(once.values()), tuple(runs))
 
 
-def _found_photos(root: Path, pictures: list[Path]) -> Found:
-    return _with_files("photos", root, pictures, None, ())
+def _found_photos(root: Path, found: Below) -> Found:
+    return _with_files("photos", root, found, None, ())
 
 
 def _found_video(path: Path) -> Found:
@@ -232,19 +229,20 @@ def _found_transforms(path: Path) -> Found:
     """The photos that the file names, or both files of Blender's layout in a folder, as far as they are there; the folder
     that they share is their root."""
     listed = read_transforms(path)
-    pictures = [camera.image for camera in listed if camera.image is not None and camera.image.is_file()]
+    pictures = tuple(camera.image for camera in listed if camera.image is not None and camera.image.is_file())
     if not pictures:
         what = f"none of the {len(listed)} images that it names is there, {listed[0].name} for one"
         raise InputError(path, what, "Put them where the file says")
     masks = tuple(camera.mask for camera in listed if camera.mask is not None and camera.mask.is_file())
-    return _with_files("transforms", _folder_of(pictures), pictures, path, (*(split_files(path) or (path,)), *masks))
+    extra = (*(split_files(path) or (path,)), *masks)
+    return _with_files("transforms", _folder_of(pictures), Below(pictures, ()), path, extra)
 
 
 def _found_model(model: Path) -> Found:
     """A COLMAP model with its photos: in `images` in, beside or above its folder, or in the project's folder itself."""
     above = [model, model.parent, model.parent.parent, model.parent.parent.parent]
     root = next((f / "images" for f in above if (f / "images").is_dir()), None)
-    root = root or next((f for f in above[1:3] if any(_is(file, photos.SUFFIXES) for file in f.iterdir())), None)
+    root = root or next((f for f in above[1:3] if any(is_photo(file) for file in f.iterdir())), None)
     if root is None:
         what = "the photos of this COLMAP model were not found: no folder `images` in it, beside it or above it"
         raise InputError(model, what, "Put them there")
@@ -252,17 +250,17 @@ def _found_model(model: Path) -> Found:
 
 
 def _with_photos(kind: Literal["colmap", "cameras", "run"], root: Path, cameras: Path, extra: tuple[Path, ...]) -> Found:
-    pictures = list(photos_below(root)) if root.is_dir() else []
-    if not pictures:
+    found = below(root) if root.is_dir() else Below((), ())
+    if not found.pictures:
         raise InputError(root, f"no images in it for the cameras of {cameras}", "Put the photos there")
     extra = extra + model_files(cameras) if kind == "run" else extra
-    return _with_files(kind, root, pictures, cameras, extra)
+    return _with_files(kind, root, found, cameras, extra)
 
 
-def _with_files(kind, root: Path, pictures: list[Path], cameras: Path | None, extra: tuple[Path, ...]) -> Found:
+def _with_files(kind, root: Path, found: Below, cameras: Path | None, extra: tuple[Path, ...]) -> Found:
     """Sort by name and add masks to the files that the result depends on."""
-    named = sorted((name_below(root, picture), picture) for picture in pictures)
+    named = sorted((name_below(root, picture), picture) for picture in found.pictures)
     folders = mask_folders(root)
     masks = [mask for name, _ in named if (mask := find_mask(name, folders)) is not None]
     ordered = tuple(picture for _, picture in named)
-    return Found(kind, root, ordered + tuple(masks) + extra, ordered, cameras)
+    return Found(kind, root, ordered + tuple(masks) + extra, ordered, cameras, found.runs)

@@ -22,6 +22,7 @@ READERS = {
     "metashape": "recon3d.io.metashape_xml:read_metashape",
     "realityscan": "recon3d.io.realityscan_csv:read_realityscan",
 }
+NAMED = 3  # in one line; the report has them all
 REMEDY = (
     "Give a cameras.json, a transforms.json, a COLMAP model, an OpenSfM reconstruction.json, or the cameras that Metashape "
     "(XML) or RealityScan (CSV) exports"
@@ -73,6 +74,21 @@ def matched(cameras: Sequence[KnownCamera], names: Iterable[str]) -> dict[str, K
         if len(candidates) == 1:
             claims[candidates[0]].append(camera)
     return found | {name: claimants[0] for name, claimants in claims.items() if len(claimants) == 1}
+
+
+def not_matched(cameras: Sequence[str], photos: Sequence[str], of: int) -> str | None:
+    """What a user should know of given cameras that no photo has and of photos, `of` in all, that no given camera has."""
+    parts = []
+    if cameras:
+        parts.append(f"{len(cameras)} of its cameras belong to no photo ({_first(cameras)})")
+    if photos:
+        parts.append(f"{len(photos)} of the {of} photos have no camera in it ({_first(photos)})")
+    return f"{', and '.join(parts)}; names must match" if parts else None
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _belong(photo: str, camera: str) -> bool:

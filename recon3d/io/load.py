@@ -26,7 +26,7 @@ from recon3d.io.colmap_model import ColmapModel, read_model
 from recon3d.io.detect import Found
 from recon3d.io.duplicates import duplicates
 from recon3d.io.exif import Exif
-from recon3d.io.given_cameras import matched
+from recon3d.io.given_cameras import matched, not_matched
 from recon3d.io.incoming import Photo, all_round, check_video, curved, spread, with_masks
 from recon3d.io.photos import Header, Source, read_header, read_photo, resize, resize_mask
 from recon3d.io.transforms_json import read_transforms
@@ -46,6 +46,7 @@ class Loaded:
     unmatched_cameras: tuple[str, ...]  # given cameras without a photo
     in_metres: bool  # the poses that were given are in metres
     exif: tuple[Exif, ...] = ()  # what each photo of the views says about itself
+    without_camera: tuple[str, ...] = ()  # photos that no given camera belongs to, where cameras are given
 
     def about(self, origin: Annotated[np.ndarray, "3"]) -> Loaded:
         """The same in a frame at `origin` of the world that given poses and points stand in."""
@@ -69,6 +70,9 @@ def load_views(
     """
     progress = progress or Progress()
     _check_options(found, max_images, fps)
+    if found.passed_over:
+        folders = ", ".join(str(folder) for folder in found.passed_over)
+        progress.note(f"{folders}: passed over, since a run wrote what is there: its pictures are no photos")
     listed, model = _cameras_of(found, progress)
     left_out: dict[str, str] = {}
     errors: list[InputError] = []
@@ -76,7 +80,8 @@ def load_views(
         photos = _frames(found.root, max_images, fps, progress)
     else:
         photos = _with_headers(found, listed, left_out, errors)
-    unmatched = [name for name in (camera.name for camera in listed.values()) if name not in {p.name for p in photos}]
+    there = {found.name(picture) for picture in found.pictures}
+    unmatched = [name for name in listed if name not in there]  # photos' names where they have one, else the file's
     if cameras is not None:
         photos, unmatched = _with_given(photos, cameras, progress)
     photos = spread(photos, max_images, found, progress)
@@ -95,10 +100,14 @@ def load_views(
     for error in errors:
         progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
     views = _views(kept, images, usable)
+    without = tuple(photo.name for photo in kept if photo.known is None) if any(p.known for p in kept) else ()
+    told = None if found.kind in LISTED_ONLY and cameras is None else not_matched(unmatched, without, len(kept))
+    if told is not None:
+        progress.note(f"{cameras or found.cameras}: {told}")
     return Loaded(
         views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched),
         all(camera.in_metres for camera in _posed(kept)) and bool(_posed(kept)),
-        tuple(photo.header.exif for photo in kept),
+        tuple(photo.header.exif for photo in kept), without,
     )  # fmt: skip
 
 

@@ -5,12 +5,14 @@ Arrays and JSON in .npz files, nothing that is executed when read.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +20,17 @@ import torch
 from recon3d.atomic import atomic_file
 from recon3d.core.gaussians import Gaussians
 from recon3d.core.lens import Lens
+from recon3d.errors import InputError
+from recon3d.pipeline.lock import HeldElsewhere, held
 from recon3d.progress import Progress
 from recon3d.sfm.mapping import Mapping
 
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
+
+
+LOCK = "lock"  # in the work folder: held while a run has it
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of file systems that cannot lock
 
 
 class Keeper(Protocol):
@@ -37,22 +45,44 @@ class WorkFolder:
     """`.NAME.partial/` beside the output NAME: outlives a crash, and is removed when the run is over."""
 
     def __init__(self, output: Path, fingerprint: str, resume: bool, progress: Progress) -> None:
-        """Make it. What lies there is kept only with `resume`, and only if it is of the same input and request."""
+        """Make it. What lies there is kept only with `resume`, and only if it is of the same input and request.
+
+        Raises InputError where another run has it.
+        """
         self.path = work_folder(output)
         self._progress = progress
+        self._lock = self._held(output)
         mark = self.path / "fingerprint"
-        if self.path.exists():
+        if self._content():
             if not resume:
                 progress.note(f"{self.path}: removed what an earlier run had left there (--resume goes on from it)")
-                shutil.rmtree(self.path)
+                self._clear()
             elif not mark.exists() or mark.read_text() != fingerprint:
                 progress.note(f"{self.path}: it is of other photos or another request, so this run starts anew")
-                shutil.rmtree(self.path)
+                self._clear()
         elif resume:
             progress.note(f"{output}: no unfinished run lies here, so this run starts at the beginning")
-        self.path.mkdir(exist_ok=True)
         with atomic_file(mark) as temporary:
             temporary.write_text(fingerprint)
+
+    def _held(self, output: Path) -> BinaryIO | None:
+        try:
+            return held(self.path / LOCK)
+        except HeldElsewhere:
+            remedy = "Wait until it has ended, or give another --out"
+            raise InputError(output, "another run is writing it at this moment", remedy) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            self._progress.note(f"{self.path}: no locks here ({error.strerror}): let no second run write {output} meanwhile")
+            return None
+
+    def _content(self) -> list[Path]:
+        return [entry for entry in self.path.iterdir() if entry.name != LOCK]
+
+    def _clear(self) -> None:
+        for entry in self._content():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def kept(self, name: str, make: Callable[[], T], pack: Callable[[T], Arrays], unpack: Callable[[Arrays], T]) -> T:
         """The result of a stage: read where it was finished before, else made and kept."""
@@ -67,7 +97,15 @@ class WorkFolder:
         return made
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self.path, ignore_errors=True)  # before the release: after it the folder may be another run's
+        self.release()
+        if os.name == "nt":  # where a file that is open stays
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def release(self) -> None:
+        """Let another run have it, with what lies in it."""
+        if self._lock is not None:
+            self._lock.close()
 
 
 def work_folder(output: Path) -> Path:

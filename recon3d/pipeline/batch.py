@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recon3d.atomic import atomic_file, make_parents
-from recon3d.errors import InputError, check_exists
+from recon3d.errors import InputError, check_exists, of_system
 from recon3d.io import photos, video
 from recon3d.io.detect import detect
 from recon3d.io.json_input import read_object
@@ -131,6 +131,9 @@ def attempted(entry: Path, asked: Batch, entries: Sequence[Path], listener: List
     except InputError as error:
         return Row(entry.name, "failed", str(error), round(time.monotonic() - start, 3))
     except Exception as error:  # a bug that one capture meets must not cost the scenes of all others
+        mendable = of_system(error) if isinstance(error, OSError) else None
+        if mendable is not None:
+            return Row(entry.name, "failed", str(mendable), round(time.monotonic() - start, 3))
         what = f"this is a bug in recon3d {__version__}: {type(error).__name__}: {' '.join(str(error).split())}"
         seconds = round(time.monotonic() - start, 3)
         return Row(entry.name, "failed", what, seconds, traceback=traceback.format_exc())

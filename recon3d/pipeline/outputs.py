@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -114,15 +115,31 @@ def drawn(scene: Scene, cameras: Cameras, i: int, device: str) -> np.ndarray:
 
 
 def output_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the pictures in images/: as the photos', .jpg and .png kept, others turned to .jpg; unique in renders/ too."""
+    """Names of the pictures in images/: as the photos', .jpg and .png kept, others turned to .jpg; unique in renders/ too.
+
+    Whatever a file of cameras calls a photo, its picture stays below the folder that the name is put after.
+    """
     taken: set[str] = set()
     found = []
     for name in names:
-        path = PurePosixPath(name)
+        path = name_inside(name)
         if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
             path = path.with_name(path.name + ".jpg")
-        if str(path.with_suffix("")) in taken:  # a.jpg and a.png would share renders/a.png
-            path = path.with_name(path.name.replace(".", "_") + path.suffix)
-        taken.add(str(path.with_suffix("")))
+        first, number = path, 1
+        while bare(path) in taken:  # a.jpg and a.png would share renders/a.png
+            path = first.with_name(first.name.replace(".", "_") + ("" if number == 1 else f"_{number}") + first.suffix)
+            number += 1
+        taken.add(bare(path))
         found.append(str(path))
     return tuple(found)
+
+
+def name_inside(name: str) -> PurePosixPath:
+    """The name without what leads elsewhere on any system: roots, drives, `..` (on Windows `.. ` too), both separators."""
+    parts = [re.sub(r"^([A-Za-z]):", r"\1_", part) for part in re.split(r"[/\\]", name)]
+    return PurePosixPath(*[part for part in parts if part.strip(" .")] or ["picture"])
+
+
+def bare(path: PurePosixPath) -> str:
+    """What two names that share a file have in common; on some systems capitals do not tell names apart."""
+    return str(path.with_suffix("")).casefold()

@@ -142,11 +142,14 @@ def loaded_views(request: Request, chosen: Plan, found: Found, progress: Progres
             what = f"{int(given.sum())} of its {len(given)} photos are held out, which leaves fewer than two to use"
             raise InputError(found.root, what, "Say with --holdout which are, or give more photos")
         return loaded
-    if given.any():
-        what = f"the {int(given.sum())} photos that {request.cameras or found.cameras} holds out are used like the others"
-        progress.note(f"--holdout {request.holdout} says which photos are held out: {what}")
     held_out = torch.zeros(len(loaded.views), dtype=torch.bool)
     held_out[chosen.holdout.indices(len(held_out))] = True
+    used = [name for name, i in zip(loaded.views.names, (given & ~held_out).tolist(), strict=True) if i]
+    if used:
+        where = request.cameras or found.cameras
+        rest = f"{used[0]} first) are" if len(used) > 1 else f"{used[0]}) is"
+        what = f"{len(used)} that {where} holds out ({rest} used like the others"
+        progress.note(f"--holdout {request.holdout} says which photos are held out: {what}")
     if not held_out.any() or len(held_out) - int(held_out.sum()) < 2:
         what = f"{request.holdout} of {len(held_out)} photos leaves none to measure or fewer than two to use"
         raise InputError("--holdout", what, "Give other numbers, or more photos")

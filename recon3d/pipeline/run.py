@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recon3d.atomic import flush_all, make_parents, refuse_existing
+from recon3d.atomic import flush_all, make_parents, placed, refuse_existing
 from recon3d.errors import InputError, check_exists
 from recon3d.pipeline.request import Request, plan
 from recon3d.progress import Progress
@@ -27,10 +27,11 @@ class Output:
     path: Path
     overwrite: bool
     resume: bool
+    as_folder: bool = False  # whatever the name looks like
 
     @property
     def is_file(self) -> bool:
-        return self.path.suffix.lower() == ".ply"
+        return self.path.suffix.lower() == ".ply" and not self.as_folder
 
     @property
     def report(self) -> Path:
@@ -57,11 +58,15 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
     files = found.files + files_of(request.masks) + files_of(request.cameras)
     work = WorkFolder(output.path, fingerprint(request, files), output.resume, progress)
     try:
-        content = written(inputs, request, output, found, work, progress)
+        refuse_taken(output)  # once more: another run may have ended since, and let go of the work folder
+        with placed(output.path):
+            content = written(inputs, request, output, found, work, progress)
+        work.remove()
     except InputError:
         work.remove()
         raise
-    work.remove()
+    finally:
+        work.release()
     return content
 
 
@@ -74,17 +79,21 @@ def files_of(place: Path | None) -> tuple[Path, ...]:
 
 def check_output(output: Output, found: Found) -> None:
     """Refuse what is there already or cannot be written, and an output that would replace the input."""
-    if output.path.suffix and not output.is_file and not output.path.is_dir():
-        remedy = "Give a name ending in .ply, or a folder; other formats come from `recon3d export`"
+    if output.path.suffix and not output.is_file and not output.as_folder and not output.path.is_dir():
+        remedy = "Give a name ending in .ply, or a folder (with a dot in it as NAME/); other formats come from `recon3d export`"
         raise InputError("--out", f"'{output.path.name}' is no kind of file that run writes", remedy)
     if output.path.is_dir() and output.is_file:
         raise InputError("--out", f"'{output.path}' is a folder", "Give another name")
     if output.path.exists() and any(file.resolve().is_relative_to(output.path.resolve()) for file in found.files):
         raise InputError("--out", f"'{output.path}' holds the input", "Write somewhere else")
+    refuse_taken(output)
+    make_parents(output.path)
+
+
+def refuse_taken(output: Output) -> None:
     refuse_existing(output.path, output.overwrite)
     if output.is_file:
         refuse_existing(output.report, output.overwrite)
-    make_parents(output.path)
 
 
 def written(
@@ -112,6 +121,7 @@ def written(
             "path": str(found.root),
             "used": list(outcome.scene.views.names),
             "left_out": left_out,
+            **not_matched_in(outcome),
         },
         **parts_of(outcome),
         "export": export,
@@ -141,6 +151,13 @@ def parts_of(outcome: Outcome) -> dict[str, Any]:
     if any(weights is not None and weights.random for weights in (stages.geometry.weights, stages.splats.weights)):
         parts["random_weights"] = True
     return parts if outcome.holdout is None else parts | {"holdout": outcome.holdout}
+
+
+def not_matched_in(outcome: Outcome) -> dict[str, list[str]]:
+    """Names in given cameras and of photos that found no partner; nothing where all did, or no camera was given."""
+    loaded = outcome.loaded
+    named = {"cameras_without_photo": loaded.unmatched_cameras, "photos_without_camera": loaded.without_camera}
+    return {key: list(names) for key, names in named.items() if names}
 
 
 def publish(made: Path, output: Output) -> None:

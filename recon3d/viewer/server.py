@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
 import re
 import secrets
 import socket
@@ -108,6 +109,8 @@ class _Listener(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """As the base class binds, without asking the network for this machine's name, which can take seconds."""
+        if os.name != "nt":  # a port of connections that have just ended is free; on Windows the flag takes others' ports
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]

@@ -15,7 +15,7 @@ from recon3d.io.transforms_json import read_transforms
 from recon3d.pipeline.reconstruct import loaded_views
 from recon3d.pipeline.request import Request, plan
 from recon3d.progress import Progress
-from tests.io.input_files import picture, save, turned, write_blender_folder, write_transforms_json
+from tests.io.input_files import picture, save, turned, write_blender_folder, write_cameras_json, write_transforms_json
 
 
 def test_training_views_are_seen_and_those_of_the_test_file_held_out(tmp_path):
@@ -81,10 +81,24 @@ def test_the_flag_wins_over_the_file_and_says_so(tmp_path):
     request, progress = Request(holdout="3"), Progress()
     views = loaded_views(request, plan(request), detect([folder]), progress).views
     assert torch.equal(views.held_out.nonzero()[:, 0], torch.tensor([0, 3]))
-    assert len(progress.notes) == 1 and progress.notes[0].startswith("--holdout 3 says which photos are held out: the 2 ")
+    (note,) = progress.notes  # of the two that the file holds out the first stays held out
+    assert note.startswith("--holdout 3 says which photos are held out: 1 that ") and f"({views.names[1]}) is used" in note
     request, progress = Request(), Progress()
     views = loaded_views(request, plan(request), detect([folder]), progress).views
     assert views.held_out.tolist() == [True, True, False, False, False, False] and not progress.notes
+
+
+def test_a_photo_that_the_flag_and_the_file_hold_out_is_not_said_to_be_used(tmp_path):
+    for i in range(4):
+        save(tmp_path / "images" / f"{i}.png", picture(seed=i))
+    file = write_cameras_json(tmp_path / "k.json", [f"{i}.png" for i in range(4)])
+    document = json.loads(file.read_text())
+    document["images"][2]["held_out"] = True
+    file.write_text(json.dumps(document))
+    for holdout, notes in (("4:2", 0), ("4:1", 1)):
+        request, progress = Request(holdout=holdout, cameras=file), Progress()
+        views = loaded_views(request, plan(request), detect([tmp_path / "images"]), progress).views
+        assert views.held_out.nonzero()[:, 0].tolist() == [int(holdout[-1])] and len(progress.notes) == notes
 
 
 def test_files_that_leave_fewer_than_two_views_to_use_are_refused(tmp_path):

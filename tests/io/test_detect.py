@@ -61,6 +61,19 @@ def test_relative_and_absolute_photos_mix(tmp_path, monkeypatch):
     assert names(detect([Path("x/a.png"), Path("y/b.png")])) == ["x/a.png", "y/b.png"]
 
 
+def test_photos_of_paths_that_go_up_are_named_below_the_folder_that_they_share(tmp_path, monkeypatch):
+    """A name with .. in it would lead out of every folder that a picture of that name is written to."""
+    save(tmp_path / "a" / "b" / "images" / "1.png")
+    save(tmp_path / "c" / "2.png")
+    monkeypatch.chdir(tmp_path / "a" / "b" / "images")
+    up = Path("../../../c/2.png")
+    for given in ([Path("1.png"), up], [Path("1.png").absolute(), up], [Path("1.png"), Path("../images/1.png"), up]):
+        assert names(detect(given)) == ["a/b/images/1.png", "c/2.png"]
+    listed = write_transforms_json(tmp_path / "a" / "b" / "transforms.json", ["images/1.png", "../../c/2.png"])
+    for path in (listed, Path("..")):
+        assert names(detect([path])) == ["a/b/images/1.png", "c/2.png"]
+
+
 def test_one_photo_is_an_input_of_one(tmp_path):
     found = detect([save(tmp_path / "a.png")])
     assert found.kind == "photos" and names(found) == ["a.png"]

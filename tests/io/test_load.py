@@ -1,9 +1,11 @@
 """Inputs as Views: what is left out and why, focal lengths, shared cameras, masks, known cameras, videos."""
 
+import json
 import os
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from recon3d.errors import InputError
 from recon3d.io.detect import detect
 from recon3d.io.load import Loaded, load_views
 from recon3d.io.photos import pictures, read_photo
+from recon3d.pipeline.run import not_matched_in
 from recon3d.progress import Event, Progress
 from tests.io.input_files import (
     picture,
@@ -28,6 +31,7 @@ from tests.io.input_files import (
 )  # fmt: skip
 from tests.shared_folder import shared
 
+SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "docs" / "report.schema.json").read_text())
 
 def load(*paths: Path, **options) -> Loaded:
     return load_views(detect(paths), **options)
@@ -247,6 +251,38 @@ def test_given_cameras_fill_lenses_and_poses_by_name(tmp_path):
     assert torch.equal(views.known_camera_from_world[2], torch.from_numpy(turned(1)))
     assert loaded.unmatched_cameras == ("other.png",) and loaded.points is None
     assert views.lenses[0] == Lens("PINHOLE", (60.0, 60.0, 32.0, 24.0), 48, 64)
+
+
+def test_names_of_given_cameras_and_photos_that_do_not_match_are_told_and_reported(tmp_path):
+    for i, name in enumerate("abcdef"):
+        save(tmp_path / "in" / f"{name}.png", picture(seed=i))
+    all_names = [f"images/{name}.png" for name in "abcdef"]
+    for names, cameras, photos in ((["images/a.png", "b.png", "w.png", "x.png", "y.png", "z.png"], "wxyz", "cdef"),
+                                   (all_names, "", ""), ([*all_names, "z.png"], "z", "")):  # fmt: skip
+        file, progress = write_cameras_json(tmp_path / "k.json", names), Progress()
+        loaded = load(tmp_path / "in", cameras=file, progress=progress)
+        assert (loaded.unmatched_cameras, loaded.without_camera) == tuple(
+            tuple(f"{name}.png" for name in letters) for letters in (cameras, photos)
+        )
+        reported = not_matched_in(SimpleNamespace(loaded=loaded))  # type: ignore[arg-type]
+        known = SCHEMA["properties"]["input"]["properties"]
+        assert set(reported) <= {"cameras_without_photo", "photos_without_camera"} & set(known)
+        assert len(reported) == bool(cameras) + bool(photos) and len(progress.notes) == bool(cameras)
+        if photos:
+            said = f"{file}: 4 of its cameras belong to no photo (w.png, x.png, y.png and 1 more)"
+            assert progress.notes[0].startswith(said)
+            assert "4 of the 6 photos have no camera in it (c.png" in progress.notes[0]
+
+
+def test_an_input_of_cameras_tells_names_that_do_not_match_and_photos_alone_have_nothing_to_tell(tmp_path):
+    for i, name in enumerate("ab"):
+        save(tmp_path / "images" / f"{name}.png", picture(seed=i))
+    write_cameras_json(tmp_path / "cameras.json", ["there/images/a.png", "gone.png"])
+    progress = Progress()
+    loaded = load(tmp_path, progress=progress)
+    assert (loaded.unmatched_cameras, loaded.without_camera) == (("gone.png",), ("b.png",)) and len(progress.notes) == 1
+    loaded = load(tmp_path / "images", progress=progress)
+    assert (loaded.unmatched_cameras, loaded.without_camera) == ((), ()) and len(progress.notes) == 1
 
 
 def test_a_photo_without_a_camera_takes_the_lens_that_all_others_of_its_kind_were_given(tmp_path):

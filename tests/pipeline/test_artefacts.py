@@ -1,10 +1,12 @@
 """What lies in a work folder comes out as it went in, and only for the run that put it there."""
 
 import numpy as np
+import pytest
 import torch
 
 from recon3d.core.lens import Lens
 from recon3d.core.synthetic import synthetic_gaussians
+from recon3d.errors import InputError
 from recon3d.pipeline.artefacts import (
     WorkFolder,
     fingerprint,
@@ -50,6 +52,7 @@ def test_a_kept_stage_is_made_once_and_marked_as_resumed(tmp_path):
         with progress.stage("geometry"):
             value = work.kept("geometry", make, lambda v: {"v": v}, lambda a: a["v"])
         assert value.tolist() == [0, 1, 2] and progress.stages[0].resumed == resume
+        work.release()
     assert len(made) == 1
 
 
@@ -61,6 +64,21 @@ def test_a_work_folder_is_removed_with_a_note_unless_it_is_resumed_for_the_same_
         assert bool(progress.notes) == noted
         assert not (work.path / "stage").exists()
         (work.path / "stage").touch()
+        work.release()
+
+
+def test_a_second_run_does_not_touch_what_another_one_works_in(tmp_path):
+    """It deleted the first one's work folder, or took its unfinished stages for its own."""
+    output = tmp_path / "scene.ply"
+    first = WorkFolder(output, "same", False, Progress())
+    (first.path / "stage").touch()
+    for resume in (False, True):
+        with pytest.raises(InputError, match="another run is writing it"):
+            WorkFolder(output, "same", resume, Progress())
+    assert (first.path / "stage").exists()
+    first.remove()
+    assert not first.path.exists()
+    WorkFolder(output, "same", False, Progress()).remove()
 
 
 def test_the_fingerprint_changes_with_a_file_and_with_the_request(tmp_path):

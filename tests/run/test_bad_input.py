@@ -1,5 +1,6 @@
 """Bad input gets one line that names the file, folder or flag, exit code 2, and leaves nothing behind."""
 
+import os
 import subprocess
 import sys
 import time
@@ -120,6 +121,17 @@ def test_an_output_that_is_taken_or_cannot_be_written_is_named(tmp_path, capsys)
     assert "scene.sog" in refused(
         ["run", folder, "--out", tmp_path / "scene.sog"], capsys, tmp_path, {"photos", "taken.ply"}
     )
+
+
+def test_a_separator_at_the_end_says_that_the_output_is_a_folder(tmp_path, capsys, monkeypatch):
+    folder = photos(tmp_path / "photos", {"a.png": noise(0)})
+    told = {}
+    monkeypatch.setattr("recon3d.pipeline.run.written", lambda *arguments: told.update(output=arguments[2]))
+    for name in ("out.v2", "scene.ply"):
+        assert outcome(["run", str(folder), "--json", "--out", f"{tmp_path / name}{os.sep}"]) == 0
+        assert not told["output"].is_file and told["output"].report == tmp_path / name / "report.json"
+    assert "out.v2/" not in refused(["run", folder, "--out", tmp_path / "out.v2"], capsys, tmp_path, {"photos"})
+    assert outcome(["run", str(folder), "--json", "--out", str(tmp_path / "scene.ply")]) == 0 and told["output"].is_file
 
 
 def test_an_output_that_holds_the_input_is_refused(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,6 +171,17 @@ def test_a_port_that_is_taken_is_one_line(server, folder, capsys):
         Server(server, port=server.port)
     assert outcome(["view", str(folder), "--port", str(server.port), "--no-browser"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="on Windows a port is free at once")
+def test_a_port_can_be_listened_at_again_while_a_browsers_connection_lingers(server, folder):
+    """view --port N right after Ctrl-C: the connections of the server before are not quite gone yet."""
+    with connected(server) as connection:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        server.close()
+        with Server(Finished(open_scene(folder)[0]), port=server.port) as again:
+            assert again.port == server.port and answer(again, "/")[0] == 200
 
 
 def test_a_photo_that_vanished_or_broke_is_missing_and_the_rest_goes_on(server, folder):
