@@ -99,24 +99,21 @@ def by_stereo(views: Views, geometry: Geometry, rows: list[int]) -> dict[int, So
 
 def of_view(depth: Annotated[Tensor, "H W"], stereo: Stereo, k: int) -> Solved | None:
     """Of view k of those of `stereo`; None where it says too little, or says what the prediction contradicts."""
-    fit = fitted(depth, stereo.depths[k])
-    everywhere = torch.ones_like(depth, dtype=torch.bool)
-    if fit is not None and fit.error is not None and fit.error < SURE:
-        return applied(depth, fit), everywhere, fit
-    if is_confirmed(depth, stereo, k):
-        return merged(depth, stereo.depths[k], stereo.scales[k])
-    return None if fit is None else (applied(depth, fit), everywhere, fit)
+    fit, share = fitted(depth, stereo.depths[k]), share_known(depth, stereo.depths[k])
+    if fit is not None and fit.error is not None and (fit.error < SURE or share < CONFIRMED):
+        return applied(depth, fit), torch.ones_like(depth, dtype=torch.bool), fit
+    scale, alone = stereo.scales.get(k), stereo.alone.get(k)
+    if scale is None:
+        return None
+    # Two sweeps whose ranges were found apart say one scale by chance seldom.
+    alike = alone is not None and abs(np.log(alone / scale)) < ALIKE
+    return merged(depth, stereo.depths[k], scale) if share >= CONFIRMED or alike else None
 
 
-def is_confirmed(depth: Annotated[Tensor, "H W"], stereo: Stereo, k: int) -> bool:
-    """Whether stereo of view k is believed against the form that was predicted: other views confirm much of it, or two
-    sweeps of ranges found apart say one scale."""
-    if k not in stereo.scales:
-        return False
-    small = resampled(depth, stereo.depths[k]) > 0
-    share = float(((stereo.depths[k] > 0) & small).sum() / small.sum())
-    alone = stereo.alone.get(k)
-    return share > CONFIRMED or (alone is not None and abs(np.log(alone / stereo.scales[k])) < ALIKE)
+def share_known(depth: Annotated[Tensor, "H W"], stereo: Annotated[Tensor, "h w"]) -> float:
+    """Of the predicted pixels, those whose depth stereo knows."""
+    small = resampled(depth, stereo) > 0
+    return float(((stereo > 0) & small).sum() / small.sum().clamp_min(1))
 
 
 def merged(depth: Annotated[Tensor, "H W"], stereo: Annotated[Tensor, "h w"], scale: float) -> Solved:
