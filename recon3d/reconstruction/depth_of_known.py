@@ -20,6 +20,7 @@ from torch import Tensor
 
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
+from recon3d.reconstruction.network_views import depth_at
 from recon3d.reconstruction.stereo_of_known import CLOUD, LEAST_PIXELS, Stereo, middle, resampled, shown_in, stereo_of
 
 BETTER = 0.97  # of the error on pixels held back: a shift must leave less than this
@@ -128,12 +129,19 @@ def merged(depth: Annotated[Tensor, "H W"], stereo: Annotated[Tensor, "h w"], sc
         said, near = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT) for x in (ratio * weight, weight))
         field = (said + FAINT * field) / (near + FAINT)
     drawn = depth * scale * scaled_up(torch.from_numpy(field), depth).exp()
-    own = resampled(stereo, depth)
+    own = enlarged(stereo, depth)
     error = relative_error(scale * small[known], stereo[known])
     taken = (own > 0) & (depth > 0)
     fit = DepthFit("stereo", scale, 0.0, int(known.sum()), error, round(float(taken.sum() / (depth > 0).sum()), 4))
     reached = scaled_up(torch.from_numpy(near), depth) > FAINT
     return torch.where(taken, own, drawn).to(depth.dtype), reached, fit
+
+
+def enlarged(depth: Annotated[Tensor, "h w"], like: Annotated[Tensor, "H W"]) -> Annotated[Tensor, "H W"]:
+    """Between pixels where they show one surface; elsewhere of the nearest, which may be unknown."""
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) + 0.5 for n in like.shape), indexing="ij")
+    at = torch.stack((x * depth.shape[1] / like.shape[1], y * depth.shape[0] / like.shape[0]), -1)
+    return depth_at(depth, at)
 
 
 def scaled_up(values: Annotated[Tensor, "h w"], like: Annotated[Tensor, "H W"]) -> Annotated[Tensor, "H W"]:

@@ -66,9 +66,7 @@ def test_with_two_views_known_their_points_come_within_2_percent_of_the_truth():
 
 @pytest.mark.parametrize("times", [pytest.param(0.35, marks=pytest.mark.slow), 3.0])
 def test_depth_several_times_too_far_comes_to_the_scale_of_the_cameras(scene, times):
-    noisy = predicted(scene[1], 4, Errors(degrees=1.0, centres=0.02, scales=0.1))
-    assert noisy.depth is not None
-    wrong = replace(noisy, depth=tuple(times * depth for depth in noisy.depth))
+    wrong = predicted(scene[1], 4, Errors(degrees=1.0, centres=0.02, scales=0.1, times=times))
     found, fits = solved(scene, wrong, (0, 1, 2, 3))
     assert max(off(found, scene[1])) < 0.02
     assert {fit.way for fit in fits} == {"stereo"}
