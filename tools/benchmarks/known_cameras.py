@@ -4,7 +4,8 @@
 
 Procedural scenes with their true cameras and depth. The prediction stands in a world of another unit; its cameras are turned
 by 2 degrees and moved by 5 % of their spread, its maps scaled by 10 % (standard deviations), some shifted by up to 10 % of
-the median depth; in one case all of it is three times too far. Errors are medians over pixels, of the true depth. Tags: 20 photos on a half circle of 30 metres.
+the median depth; in one case all depth is three times too far. Errors are medians over pixels, of the true depth. Tags: 20
+photos on a half circle of 30 metres.
 """
 
 from __future__ import annotations
