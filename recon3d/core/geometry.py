@@ -53,7 +53,8 @@ class Geometry:
         return len(self.cameras)
 
     def __getitem__(self, index) -> Geometry:
-        """Some of the views; points that fewer than two of them observe are left out, tracks are numbered anew."""
+        """Some of the views; points that fewer than two of them observe are left out, unless no view of all is said to observe
+        them; tracks are numbered anew."""
         index = as_index(index, len(self))
         kept = replace(
             self,
@@ -70,9 +71,9 @@ class Geometry:
         new_view[index] = torch.arange(len(index))
         view, point, xy = new_view[self.tracks.view], self.tracks.point, self.tracks.xy
         seen = view >= 0
-        observed = torch.zeros(len(self.points), dtype=torch.int64)
-        observed.index_add_(0, point[seen], torch.ones_like(point[seen]))
-        return replace(kept, tracks=Tracks(view[seen], point[seen], xy[seen])).with_points(observed >= 2)
+        observed, before = (torch.bincount(points, minlength=len(self.points)) for points in (point[seen], point))
+        chosen = (observed >= 2) | (before == 0)  # nobody says which views show a point without observations
+        return replace(kept, tracks=Tracks(view[seen], point[seen], xy[seen])).with_points(chosen)
 
     def with_points(self, keep: Annotated[Tensor, "P"]) -> Geometry:
         """Only the points where `keep` (bool) is true, with their observations."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Annotated, BinaryIO
@@ -28,6 +29,10 @@ NAMED = "depth"  # the array of an .npz that holds several
 NO_HEADER = (ValueError, SyntaxError, TokenError)  # numpy reads a header as a Python literal
 REMEDY = "Write it again, as numpy.save does for an array [height, width] of numbers"
 COPY = "Copy it again, or write it anew"
+OR_WITHOUT = "Copy the run's folder again, or remove its folder depth to start from its points"
+DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError)
+WRITTEN = ("depth", "confidence", "K")  # the arrays of our own files
+LARGEST = 1 << 15  # pixels that a side of a working picture has at most
 SHOWN = (0.02, 0.98)  # quantiles of inverse depth that a picture spans
 
 
@@ -71,6 +76,51 @@ def write_depth(
     arrays = {"depth": depth.astype(np.float32), "confidence": confidence.astype(np.float32), "K": K.astype(np.float64)}
     np.savez_compressed(path, **arrays)
     write_picture(path.with_suffix(".png"), depth_picture(depth))
+
+
+@dataclass(frozen=True)
+class WrittenDepth:
+    """What write_depth wrote of one photo."""
+
+    depth: Annotated[np.ndarray, "H W"]  # float32, z-depth in world units, 0 unknown
+    confidence: Annotated[np.ndarray, "H W"]  # float32, 0 to 1
+    K: Annotated[np.ndarray, "3 3"]  # float64, pixels of these arrays
+
+
+def read_written(path: Path, photo: tuple[int, int]) -> WrittenDepth:
+    """What write_depth wrote of a photo of (height, width) `photo`, at whatever working size; may be unknown everywhere.
+
+    What is not finite or not positive is unknown, and confidence keeps to 0 to 1. InputError where the file is damaged,
+    holds something else, or pictures of another shape than the photo's.
+    """
+    try:
+        with zipfile.ZipFile(path) as held:
+            missing = [name for name in WRITTEN if f"{name}.npy" not in held.namelist()]
+            if missing:
+                raise InputError(path, f"it holds no {missing[0]}: recon3d did not write it", OR_WITHOUT)
+            with held.open("depth.npy") as file:
+                depth = _array(file, path, photo, _check_working)  # type: ignore[arg-type]
+            with held.open("confidence.npy") as file:
+                confidence = _array(file, path, depth.shape)  # type: ignore[arg-type]
+            with held.open("K.npy") as file:
+                K = _array(file, path, (3, 3))  # type: ignore[arg-type]
+    except DAMAGED as error:
+        raise InputError(path, f"it is no .npz, or damaged ({str(error)[:60]})", OR_WITHOUT) from error
+    with np.errstate(over="ignore", invalid="ignore"):
+        depth, confidence = depth.astype(np.float32), confidence.astype(np.float32)
+    depth[~(np.isfinite(depth) & (depth > 0))] = 0
+    confidence[~np.isfinite(confidence)] = 0
+    return WrittenDepth(depth, confidence.clip(0, 1), K.astype(np.float64))
+
+
+def _check_working(path: Path, sides: tuple[int, ...], photo: tuple[int, int]) -> None:
+    """A working picture is at most as large as its photo and has its shape, to the pixel that rounding makes."""
+    height, width = sides
+    shrunk = (max(sides) or 1) / max(photo)
+    alike = all(abs(side - shrunk * of_photo) <= 1 for side, of_photo in zip(sides, photo, strict=True))
+    if min(sides) < 1 or max(sides) > min(max(photo), LARGEST) or not alike:
+        what = f"it is {width}x{height}, which no picture of a photo of {photo[1]}x{photo[0]} pixels is"
+        raise InputError(path, what, OR_WITHOUT)
 
 
 def depth_picture(depth: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W 3"]:
@@ -123,7 +173,7 @@ def _in_npz(path: Path) -> Iterator[BinaryIO]:
                 raise InputError(path, what, f"Name the array {NAMED}: numpy.savez(file, {NAMED}=...)")
             with held.open(held.infolist()[names.index(NAMED) if NAMED in names else 0]) as file:
                 yield file  # type: ignore[misc]
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except DAMAGED as error:
         raise InputError(path, f"it is no .npz, or damaged ({str(error)[:60]})", COPY) from error
 
 
@@ -143,10 +193,12 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, int], bool, np.dtype
     return (sides[0], sides[1]), by_columns, kind
 
 
-def _array(file: BinaryIO, path: Path, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+def _array(
+    file: BinaryIO, path: Path, size: tuple[int, ...], fits: Callable[[Path, tuple[int, ...], tuple[int, int]], None] = check_size
+) -> Annotated[np.ndarray, "H W"]:  # fmt: skip
     """The array. Its shape is held against the photo's size before its values are read."""
     sides, by_columns, kind = _header(file, path)
-    check_size(path, sides, size)
+    fits(path, sides, (size[0], size[1]))
     wanted = sides[0] * sides[1] * kind.itemsize
     data = file.read(wanted + 1)  # one more, so that the end is seen and a zip's checksum is held against its bytes
     if len(data) != wanted:

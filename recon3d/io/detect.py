@@ -21,6 +21,7 @@ MODEL_PARTS = ("cameras", "images", "points3D")  # points may be missing
 REMEDY = "Give a folder of photos, photos, a video, a COLMAP model, a transforms.json, a cameras.json or a run's folder"
 CameraFile = Literal["transforms", "cameras", "opensfm", "metashape", "realityscan"]
 CAMERA_FILES = ("cameras.json", "transforms.json", "reconstruction.json")  # names that are looked for in a folder
+DEPTH = "depth"  # folder of a run's depth maps
 HEAD = 1 << 12  # bytes that tell whose XML or CSV it is
 CONVERT = "ns-process-data of nerfstudio makes a transforms.json of it"
 # Program -> what its folder holds, and what to do.
@@ -132,7 +133,8 @@ def refuse_captures(folder: Path) -> None:
 def _look_into(folder: Path) -> Found:
     """A folder: the richest thing that it can be."""
     if is_run(folder) and model_files(folder / "sparse" / "0"):
-        return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json",))
+        depths = tuple(sorted((folder / DEPTH).rglob("*.npz")))
+        return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json", *depths))
     refuse_captures(folder)
     if (folder / "transforms.json").is_file() and cameras_kind(folder / "transforms.json") == "transforms":
         return _found_cameras_file(folder / "transforms.json")

@@ -18,13 +18,14 @@ from recon3d.models.pictures import Answer, KnownOfPhotos
 from recon3d.pipeline.request import Request
 from recon3d.pipeline.stage_reports import KnownCamerasReport
 from recon3d.progress import Progress
-from recon3d.reconstruction.depth_of_known import DepthFit, solved_again
+from recon3d.reconstruction.depth_of_known import DepthFit, solved_again, unconfirmed
 from recon3d.reconstruction.given_mistakes import disagreement
 from recon3d.reconstruction.known_cameras import CamerasFit, moved_to_known
 from recon3d.reconstruction.network_views import in_photos, with_points
 from recon3d.sfm.registration import image_sizes, shared_cameras
 
 PIXELS_FOR_CAMERAS = "take part in the network's pass, which gives their cameras"
+NAMED = 5  # photos at most that a note names
 CAMERAS_KNOWN = "take no part in the network's pass: their cameras were given"
 
 
@@ -73,11 +74,26 @@ def in_known_world(
         moved, fit = moved_to_known(predicted, seen.known_camera_from_world, seen.pose_known)
         if fit.scale_known:
             moved, fits = solved_again(flat, moved, seen.pose_known)
+            say_unconfirmed(fits, seen.names, progress)
         solved = with_points(flat, moved, request.max_points)
     report = known_report(seen, views, answer, told, fit, fits)
     if len(rows) == len(views):
         return flat, solved, disagrees, report
     return *with_spared(views, list(rows), flat, solved, max_size), disagrees, report
+
+
+def say_unconfirmed(fits: tuple[DepthFit, ...], names: Sequence[str], progress: Progress) -> None:
+    """Note the photos whose depth is a network's word alone."""
+    rows = unconfirmed(fits)
+    if not rows:
+        return
+    what = "no other photo with a known camera confirms the depth of"
+    if len(rows) == len(fits):
+        unit = "it is what the network says, and may be several times off in the unit of the known cameras"
+        progress.note(f"{what} any photo: {unit}. Give photos with more overlap, taken from places further apart")
+        return
+    shown = ", ".join(names[i] for i in rows[:NAMED]) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+    progress.note(f"{what} {len(rows)} of {len(fits)} photos, which get no confidence and no Gaussians: {shown}")
 
 
 def known_report(
@@ -101,6 +117,7 @@ def known_report(
         worst=None if worst is None else names[worst],
         worst_degrees=None if fit is None or worst is None else round(float(fit.rotation_degrees[worst]), 4),
         focal_ratio=round(float(np.median(ratios)), 6) if ratios else None,
+        unconfirmed=tuple(seen.names[i] for i in unconfirmed(tuple(fits))) or None,
         depth={name: asdict(one) for name, one in zip(seen.names, fits, strict=False)},
     )
 

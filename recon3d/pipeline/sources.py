@@ -15,6 +15,7 @@ from recon3d.core.geometry import Geometry
 from recon3d.core.matches import Matches
 from recon3d.core.views import Views
 from recon3d.errors import InputError
+from recon3d.io.colmap_model import ColmapModel
 from recon3d.io.load import Loaded
 from recon3d.io.photos import read_photo
 from recon3d.io.view_places import ViewPlaces
@@ -25,6 +26,7 @@ from recon3d.models.pictures import Answer, KnownOfPhotos
 from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, Keeper, pack_mapping, unpack_mapping
 from recon3d.pipeline.choices import GEOMETRY, GUESSING
+from recon3d.pipeline.finished_run import WITH_DEPTH, with_depth, with_points_of
 from recon3d.pipeline.network_sources import has_known, in_known_world, known_to_tell, taking_part
 from recon3d.pipeline.plan import NetworkPlan, bounded, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
@@ -68,7 +70,7 @@ def sourced(views: Views, asked: Asked) -> Sourced:
         what = "there is one image only, and cameras are found from two or more"
         raise InputError(asked.where, what, "Give more photos")
     if asked.loaded.points is not None and asked.request.cameras is None:
-        return of_mapping(views, mapping_of_model(asked.loaded.points, views), asked)
+        return of_model(views, asked.loaded.points, asked)
     return GEOMETRY[asked.chosen.geometry].load()(views, asked)
 
 
@@ -108,6 +110,16 @@ def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:
         acceptance=found.acceptance, disagreement=found.disagreement, folded=looked_for_folds(views, found, known, asked),
     )  # fmt: skip
     return Sourced(flat, known, report)
+
+
+def of_model(views: Views, model: ColmapModel, asked: Asked) -> Sourced:
+    """Of a finished model: its cameras and points, and of a run's folder the depth that was written into it."""
+    found = of_mapping(views, mapping_of_model(model, views), asked)
+    known = with_points_of(model, found.geometry)
+    if asked.loaded.depth is None:
+        return replace(found, geometry=known)
+    known = with_depth(found.views, known, asked.loaded.depth, asked.request.max_points)
+    return replace(found, geometry=known, report=replace(found.report, points=len(known.points), why=WITH_DEPTH))
 
 
 def looked_for_folds(views: Views, found: Mapping, known: Geometry, asked: Asked) -> FoldedReport | None:

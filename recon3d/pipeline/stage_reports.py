@@ -88,6 +88,7 @@ class KnownCamerasReport:
     worst_degrees: float | None
     focal_ratio: float | None  # median of given over predicted focal lengths
     depth: Mapping[str, Mapping[str, Any]]  # by photo: how its depth was solved again
+    unconfirmed: tuple[str, ...] | None = None  # photos whose depth no other photo confirms
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
-"""Depth solved again against cameras that are known: what a network predicted keeps its form and loses its scale.
+"""Depth solved again against cameras that are known: what a network predicted keeps its form where that is right, never its
+scale.
 
-Stereo between the photos of known cameras tells where surfaces are; every predicted map gets the scale (and, where depths
-held back say that it helps, the shift) by which it lies there. A view that stereo says nothing of follows its neighbours'.
+Stereo between the photos of known cameras tells where surfaces are (`stereo_of_known`). A predicted map of the right form gets
+the scale (and, where depths held back say that it helps, the shift) by which it lies there. One of another form gives way to
+stereo where that knows, and is drawn to it elsewhere. A view that stereo says nothing of follows its neighbours'; what nothing
+confirms has no confidence.
 """
 
 from __future__ import annotations
@@ -9,22 +12,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recon3d.core.geometry import Geometry, Tracks
+from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
-from recon3d.reconstruction.seeding.plane_sweep import swept
+from recon3d.reconstruction.network_views import depth_at
+from recon3d.reconstruction.stereo_of_known import CLOUD, LEAST_PIXELS, Stereo, middle, resampled, shown_in, stereo_of
 
-LEAST_PIXELS = 200  # that stereo and the prediction must both know, of the small pictures of stereo
-CLOUD = 400  # points of each view that tell which views are neighbours, and which depths are swept
-VISIBLE = 0.3  # relative difference of depths below which a point of another view is the surface that is seen there
 BETTER = 0.97  # of the error on pixels held back: a shift must leave less than this
 STEEPNESS = (0.5, 2.0)  # of the scale, of a line with a shift: beyond, it follows one surface only
 SURE, EXPLAINED = 0.05, 0.5  # a fit is believed where its error is below one, or this share of that of one depth for all
 ROUNDS = 10
+CONFIRMED = 0.3  # share of a view's pixels that other views confirm, from which stereo is believed whatever was predicted
+ALIKE = 0.2  # of the logarithm of a scale: from coarse pictures and from fine ones, each swept in a range of its own
+FOLLOWS = 0.1  # median relative difference from other views' surfaces, from which a view does not show them
+REACHES = (0.1, 0.03)  # standard deviations, of the longest side, by which what stereo says of a pixel reaches others
+FAINT = 0.01  # of the weight that many pixels about have: what is said with less counts less than what reaches further
 
 Way = Literal["stereo", "other views", "cameras"]
 
@@ -33,11 +40,12 @@ Way = Literal["stereo", "other views", "cameras"]
 class DepthFit:
     """How the depth of a view was brought to the known cameras: new = scale * predicted + shift."""
 
-    way: Way  # what told it; "cameras": the similarity of the cameras alone
+    way: Way  # what told it; "cameras": nothing confirms it, and the scale is what other views have
     scale: float = 1.0
     shift: float = 0.0  # world units
     pixels: int = 0
-    error: float | None = None  # median relative difference from stereo afterwards
+    error: float | None = None  # median relative difference from stereo, or from the other views, by scale and shift
+    own: float | None = None  # share of the pixels that took stereo's own depth, where the predicted form is another
 
 
 def solved_again(
@@ -46,34 +54,98 @@ def solved_again(
     """The geometry with depth that agrees with its known cameras, and what was done to each view.
 
     Views whose cameras were predicted take part in stereo only where those that are known show nothing together. Held-out
-    views give no pixel: theirs follow the other views.
+    views give no pixel: theirs follow the other views. Depth that nothing confirms loses its confidence, unless nothing is
+    confirmed at all.
     """
-    assert geometry.depth is not None
+    assert geometry.depth is not None and geometry.confidence is not None
     seen = ~views.held_out
-    fits = by_stereo(views, geometry, (is_known & seen).nonzero()[:, 0].tolist())
-    if not fits and int((is_known & seen).sum()) > 1:
-        fits = by_stereo(views, geometry, seen.nonzero()[:, 0].tolist())
-    maps = list(geometry.depth)
-    for i, fit in fits.items():
-        maps[i] = applied(maps[i], fit)
-    solved, stereo = replace(geometry, depth=tuple(maps)), list(fits)
+    found = by_stereo(views, geometry, (is_known & seen).nonzero()[:, 0].tolist())
+    if not found and int((is_known & seen).sum()) > 1:
+        found = by_stereo(views, geometry, seen.nonzero()[:, 0].tolist())
+    fits = {i: fit for i, (_, _, fit) in found.items()}
+    maps, confidence = list(geometry.depth), list(geometry.confidence)
+    for i, (depth, reached, _) in found.items():
+        maps[i], confidence[i] = depth, torch.where(reached, confidence[i], 0)
+    middling, stereo = middle({i: fit.scale for i, fit in fits.items()}), list(fits)
     for i in (j for j in range(len(views)) if j not in stereo):
-        fits[i] = from_others(solved, i, stereo)
-        maps[i] = applied(maps[i], fits[i])
-    return replace(geometry, depth=tuple(maps)), tuple(fits[i] for i in range(len(views)))
+        maps[i] = middling * maps[i]
+    solved = replace(geometry, depth=tuple(maps), confidence=tuple(confidence))
+    for i in (j for j in range(len(views)) if j not in stereo):
+        fit = from_others(solved, i, stereo)
+        maps[i] = applied(maps[i], fit)
+        fits[i] = replace(fit, scale=middling * fit.scale)
+    told = tuple(fits[i] for i in range(len(views)))
+    if any(fit.way != "cameras" for fit in told):
+        confidence = [c if fit.way != "cameras" else torch.zeros_like(c) for c, fit in zip(confidence, told, strict=True)]
+    return replace(geometry, depth=tuple(maps), confidence=tuple(confidence)), told
 
 
-def by_stereo(views: Views, geometry: Geometry, rows: list[int]) -> dict[int, DepthFit]:
-    """Of some of the views, what stereo between them tells of their depth."""
+def unconfirmed(fits: tuple[DepthFit, ...]) -> list[int]:
+    """The views whose depth nothing confirms."""
+    return [i for i, fit in enumerate(fits) if fit.way == "cameras"]
+
+
+Solved = tuple[Annotated[Tensor, "H W"], Annotated[Tensor, "H W"], DepthFit]  # depth, where it is told (bool), and how
+
+
+def by_stereo(views: Views, geometry: Geometry, rows: list[int]) -> dict[int, Solved]:
+    """Of some of the views, the depth that stereo between them leads to. `rows` are of views with a camera."""
     if len(rows) < 2:
         return {}
-    _, stereo = swept(views[rows], tracked(geometry[rows]))
     assert geometry.depth is not None
-    found = {
-        rows[k]: fitted(geometry.depth[rows[k]], torch.from_numpy(np.asarray(depth, np.float64)))
-        for k, depth in stereo.items()
-    }
-    return {i: fit for i, fit in found.items() if fit is not None}
+    stereo = stereo_of(views[rows], geometry[rows])
+    found = {rows[k]: of_view(geometry.depth[rows[k]], stereo, k) for k in stereo.depths}
+    return {i: solved for i, solved in found.items() if solved is not None}
+
+
+def of_view(depth: Annotated[Tensor, "H W"], stereo: Stereo, k: int) -> Solved | None:
+    """Of view k of those of `stereo`; None where it says too little, or says what the prediction contradicts."""
+    fit, share = fitted(depth, stereo.depths[k]), share_known(depth, stereo.depths[k])
+    if fit is not None and fit.error is not None and (fit.error < SURE or share < CONFIRMED):
+        return applied(depth, fit), torch.ones_like(depth, dtype=torch.bool), fit
+    scale, alone = stereo.scales.get(k), stereo.alone.get(k)
+    if scale is None:
+        return None
+    # Two sweeps whose ranges were found apart say one scale by chance seldom.
+    alike = alone is not None and abs(np.log(alone / scale)) < ALIKE
+    return merged(depth, stereo.depths[k], scale) if share >= CONFIRMED or alike else None
+
+
+def share_known(depth: Annotated[Tensor, "H W"], stereo: Annotated[Tensor, "h w"]) -> float:
+    """Of the predicted pixels, those whose depth stereo knows."""
+    small = resampled(depth, stereo) > 0
+    return float(((stereo > 0) & small).sum() / small.sum().clamp_min(1))
+
+
+def merged(depth: Annotated[Tensor, "H W"], stereo: Annotated[Tensor, "h w"], scale: float) -> Solved:
+    """Stereo's depth where it is known; elsewhere the predicted one, times what stereo says of the pixels about."""
+    small = resampled(depth, stereo)
+    known = (small > 0) & (stereo > 0)
+    ratio = torch.where(known, stereo / torch.where(known, small, 1) / scale, 1).log().numpy()
+    weight, field = known.double().numpy(), np.zeros(tuple(stereo.shape))
+    near = weight
+    for reach in REACHES:
+        sigma = reach * max(stereo.shape)
+        said, near = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT) for x in (ratio * weight, weight))
+        field = (said + FAINT * field) / (near + FAINT)
+    drawn = depth * scale * scaled_up(torch.from_numpy(field), depth).exp()
+    own = enlarged(stereo, depth)
+    error = relative_error(scale * small[known], stereo[known])
+    taken = (own > 0) & (depth > 0)
+    fit = DepthFit("stereo", scale, 0.0, int(known.sum()), error, round(float(taken.sum() / (depth > 0).sum()), 4))
+    reached = scaled_up(torch.from_numpy(near), depth) > FAINT
+    return torch.where(taken, own, drawn).to(depth.dtype), reached, fit
+
+
+def enlarged(depth: Annotated[Tensor, "h w"], like: Annotated[Tensor, "H W"]) -> Annotated[Tensor, "H W"]:
+    """Between pixels where they show one surface; elsewhere of the nearest, which may be unknown."""
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) + 0.5 for n in like.shape), indexing="ij")
+    at = torch.stack((x * depth.shape[1] / like.shape[1], y * depth.shape[0] / like.shape[0]), -1)
+    return depth_at(depth, at)
+
+
+def scaled_up(values: Annotated[Tensor, "h w"], like: Annotated[Tensor, "H W"]) -> Annotated[Tensor, "H W"]:
+    return F.interpolate(values[None, None], tuple(like.shape), mode="bilinear", align_corners=False)[0, 0]
 
 
 def applied(depth: Annotated[Tensor, "H W"], fit: DepthFit) -> Annotated[Tensor, "H W"]:
@@ -81,46 +153,9 @@ def applied(depth: Annotated[Tensor, "H W"], fit: DepthFit) -> Annotated[Tensor,
     return torch.where(depth > 0, fit.scale * depth + fit.shift, 0).clamp_min(0)
 
 
-def tracked(geometry: Geometry) -> Geometry:
-    """The geometry with a few points of every view as its points, seen by the views whose depth has them."""
-    assert geometry.depth is not None
-    points = []
-    for i, depth in enumerate(geometry.depth):
-        rows = (depth > 0).flatten().nonzero()[:, 0]
-        rows = rows[:: max(1, len(rows) // CLOUD)]
-        points.append(geometry.cameras.unproject(i, depth)[0].reshape(-1, 3)[rows])
-    cloud = torch.cat(points)
-    view, point, xy = [], [], []
-    for i in range(len(geometry)):
-        seen, pixels, _, _ = shown_in(geometry, i, cloud)
-        view.append(torch.full((len(seen),), i))
-        point.append(seen)
-        xy.append(pixels)
-    count = len(cloud)
-    return replace(
-        geometry, points=cloud, colors=torch.zeros(count, 3, dtype=torch.uint8),
-        errors=torch.zeros(count, dtype=torch.float64), tracks=Tracks(torch.cat(view), torch.cat(point), torch.cat(xy)),
-    )  # fmt: skip
-
-
-def shown_in(
-    geometry: Geometry, i: int, points: Annotated[Tensor, "P 3"]
-) -> tuple[Annotated[Tensor, "Q"], Annotated[Tensor, "Q 2"], Annotated[Tensor, "Q"], Annotated[Tensor, "Q"]]:
-    """Which points view i shows on its surface; their pixels, their depth, and that of the map there."""
-    assert geometry.depth is not None
-    (pixels,), (z,) = geometry.cameras[[i]].project(points)
-    height, width = geometry.cameras.size(i)
-    column, row = pixels.nan_to_num(-1).floor().long().unbind(-1)
-    inside = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    there = torch.zeros_like(z)
-    there[inside] = geometry.depth[i][row[inside], column[inside]].to(z)
-    seen = (inside & (there > 0) & ((there - z).abs() < VISIBLE * z)).nonzero()[:, 0]
-    return seen, pixels[seen], z[seen], there[seen]
-
-
 def fitted(depth: Annotated[Tensor, "H W"], stereo: Annotated[Tensor, "h w"]) -> DepthFit | None:
     """From predicted depth to that of stereo, which is 0 where it does not know; None where it knows too little."""
-    small = F.interpolate(depth[None, None].double(), tuple(stereo.shape), mode="nearest-exact")[0, 0]
+    small = resampled(depth, stereo)
     both = (small > 0) & (stereo > 0)
     x, y = small[both], stereo[both]
     if len(x) < LEAST_PIXELS:
@@ -155,14 +190,16 @@ def line(x: Annotated[Tensor, "P"], y: Annotated[Tensor, "P"], scale: float) -> 
 
 def from_others(geometry: Geometry, i: int, solved: list[int]) -> DepthFit:
     """The scale by which view i's depth meets the surfaces of views that were solved."""
-    assert geometry.depth is not None
-    ratios = []
+    assert geometry.depth is not None and geometry.confidence is not None
+    ratios = [torch.zeros(0)]
     for j in solved:
-        rows = (geometry.depth[j] > 0).flatten().nonzero()[:, 0]
+        rows = ((geometry.depth[j] > 0) & (geometry.confidence[j] > 0)).flatten().nonzero()[:, 0]
         rows = rows[:: max(1, len(rows) // CLOUD)]
         _, _, z, there = shown_in(geometry, i, geometry.cameras.unproject(j, geometry.depth[j])[0].reshape(-1, 3)[rows])
         ratios.append(z / there)
-    every = torch.cat(ratios) if ratios else torch.zeros(0)
+    every = torch.cat(ratios)
     if len(every) < LEAST_PIXELS:
         return DepthFit("cameras")
-    return DepthFit("other views", float(every.log().median().exp()), 0.0, len(every))
+    scale = float(every.log().median().exp())
+    error = float((scale / every - 1).abs().median())
+    return DepthFit("other views" if error < FOLLOWS else "cameras", scale, 0.0, len(every), error)

@@ -21,7 +21,7 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.photos import pictures
 from recon3d.progress import Progress
-from recon3d.reconstruction.depth_of_known import shown_in
+from recon3d.reconstruction.stereo_of_known import shown_in
 from recon3d.sfm.features import Camera, cameras_of
 from recon3d.sfm.given_cameras import disagreement_of, given_poses, in_words
 from recon3d.sfm.held_back import ViewMatches, view_matches

@@ -86,7 +86,7 @@ def test_photos_two_stops_apart_are_refined_as_with_on_and_the_report_says_why()
 
     def made(exposure):
         request = Request(refine="30", max_gaussians=400, exposure=exposure)
-        loaded = Loaded(views, (), False, None, (), False, said)
+        loaded = Loaded(views, (), False, None, (), False, exif=said)
         asked = Asked(request, plan(request), loaded, "photos", None, progress)
         gaussians, _, report = refined(asked, "cpu", views, geometry, truth)
         return report.exposures, gaussians

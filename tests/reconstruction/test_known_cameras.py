@@ -9,8 +9,9 @@ import torch
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 from recon3d.errors import InputError
+from recon3d.pipeline.network_sources import say_unconfirmed
 from recon3d.progress import Progress
-from recon3d.reconstruction.depth_of_known import DepthFit, fitted, solved_again
+from recon3d.reconstruction.depth_of_known import DepthFit, fitted, solved_again, unconfirmed
 from recon3d.reconstruction.given_mistakes import disagreement
 from recon3d.reconstruction.known_cameras import fit_to_known, moved_to_known
 from tests.sfm.test_given_cameras import FLIP, FORWARD_LEFT_UP, HALF_TURN_Y, UNITY
@@ -61,6 +62,50 @@ def test_with_two_views_known_their_points_come_within_2_percent_of_the_truth():
     two = true_scene(3, 2)
     found, _ = solved(two, predicted(two[1], 2, Errors(degrees=2.0, centres=0.05, scales=0.1)), (0, 1))
     assert max(off(found, two[1])) < 0.02
+
+
+@pytest.mark.parametrize("times", [pytest.param(0.35, marks=pytest.mark.slow), 3.0])
+def test_depth_several_times_too_far_comes_to_the_scale_of_the_cameras(scene, times):
+    wrong = predicted(scene[1], 4, Errors(degrees=1.0, centres=0.02, scales=0.1, times=times))
+    found, fits = solved(scene, wrong, (0, 1, 2, 3))
+    assert max(off(found, scene[1])) < 0.02
+    assert {fit.way for fit in fits} == {"stereo"}
+
+
+def test_a_predicted_form_that_is_wrong_gives_way_to_stereo(scene):
+    """Walls of one depth, three times too far, in place of what the photos show."""
+    truth = scene[1]
+    assert truth.depth is not None
+    walls = replace(truth, depth=tuple(torch.full_like(depth, 3 * float(depth.median())) for depth in truth.depth))
+    found, _ = solved(scene, walls, (0, 1, 2, 3))
+    assert found.depth is not None and found.confidence is not None
+    for i, (depth, true) in enumerate(zip(found.depth, truth.depth, strict=True)):
+        told = (found.confidence[i] > 0) & (true > 0)
+        assert float(told.double().mean()) > 0.4
+        assert float((depth[told] / true[told] - 1).abs().median()) < 0.05
+
+
+def test_depth_that_nothing_confirms_loses_its_confidence(scene):
+    """A grey photo: stereo says nothing of it, and its depth lies on no surface of the others."""
+    views, truth = scene
+    assert truth.depth is not None
+    grey = replace(views, images=(*views.images[:3], torch.full_like(views.images[3], 128)))
+    ramp = torch.linspace(0.2, 5, truth.depth[3].shape[1]).expand_as(truth.depth[3]) * truth.depth[3].median()
+    found, fits = solved((grey, truth), replace(truth, depth=(*truth.depth[:3], ramp)), (0, 1, 2, 3))
+    assert found.confidence is not None
+    assert unconfirmed(fits) == [3]
+    assert not found.confidence[3].any() and all(bool(c.any()) for c in found.confidence[:3])
+
+
+def test_where_nothing_is_confirmed_confidence_stays_and_it_is_told(scene):
+    views, truth = scene
+    grey = replace(views, images=tuple(torch.full_like(image, 128) for image in views.images))
+    found, fits = solved((grey, truth), truth, (0, 1, 2, 3))
+    assert found.confidence is not None and all(bool(c.any()) for c in found.confidence)
+    progress = Progress()
+    say_unconfirmed(fits, views.names, progress)
+    assert unconfirmed(fits) == [0, 1, 2, 3]
+    assert len(progress.notes) == 1 and "several times off" in progress.notes[0]
 
 
 def test_with_some_cameras_known_the_depth_of_the_others_follows_theirs(scene):

@@ -4,7 +4,8 @@
 
 Procedural scenes with their true cameras and depth. The prediction stands in a world of another unit; its cameras are turned
 by 2 degrees and moved by 5 % of their spread, its maps scaled by 10 % (standard deviations), some shifted by up to 10 % of
-the median depth. Errors are medians over pixels, of the true depth. Tags: 20 photos on a half circle of 30 metres.
+the median depth; in one case all depth is three times too far. Errors are medians over pixels, of the true depth. Tags: 20
+photos on a half circle of 30 metres.
 """
 
 from __future__ import annotations
@@ -38,12 +39,14 @@ class Errors:
     centres: float = 0.0  # of their spread
     scales: float = 0.0  # of the logarithm of each map's
     shifts: float = 0.0  # each map's is up to this share of the median depth
+    times: float = 1.0  # all depth, in the unit of the cameras
 
 
 CASES = {
     "two views, both known": (2, (0, 1), Errors(2.0, 0.05, 0.1)),
     "all known": (None, None, Errors(2.0, 0.05, 0.1)),
     "all known, depth shifted too": (None, None, Errors(2.0, 0.05, 0.1, 0.1)),
+    "all known, depth three times too far": (None, None, Errors(2.0, 0.05, 0.1, 0.0, 3.0)),
     "all but one known": (None, -1, Errors(0.3, 0.005, 0.1)),
 }
 
@@ -82,7 +85,7 @@ def predicted(truth: Geometry, seed: int, errors: Errors) -> Geometry:
     poses[:, :3, 3] = -(poses[:, :3, :3] @ (at + errors.centres * spread * normal(count, 3) / 3**0.5)[..., None])[..., 0]
     assert truth.depth is not None
     median = torch.cat([d[d > 0] for d in truth.depth]).median()
-    scales = torch.exp(errors.scales * normal(count))
+    scales = errors.times * torch.exp(errors.scales * normal(count))
     shifts = errors.shifts * median * torch.rand(count, generator=generator)
     depth = tuple(torch.where(d > 0, d * s + b, 0).float() for d, s, b in zip(truth.depth, scales, shifts, strict=True))
     moved = replace(truth, cameras=replace(truth.cameras, camera_from_world=poses), depth=depth)

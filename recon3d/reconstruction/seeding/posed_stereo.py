@@ -92,14 +92,19 @@ def distances_from(camera_from_world: Annotated[Tensor, "N 4 4"], i: int) -> Ann
 
 def range_of(i: int, near: list[int], coarse: list[Small]) -> tuple[float, float] | None:
     """The inverse depths to sweep for picture i; None where coarse pictures tell none."""
-    cameras = torch.from_numpy(np.stack([picture.camera_from_world for picture in coarse]))
-    baseline = float(distances_from(cameras, i)[near].median())
-    depth = depth_map(i, near, coarse, spread(FIRST[0] / baseline, FIRST[1] / baseline), "cpu")
+    depth = coarse_depth(i, near, coarse)
     inverse = 1 / depth[depth > 0]
     if len(inverse) < FEWEST:
         return None
     low, high = np.quantile(inverse, FOUND) * WIDER
     return float(low), float(high)
+
+
+def coarse_depth(i: int, near: list[int], coarse: list[Small]) -> Annotated[np.ndarray, "H W"]:
+    """z-depth of picture i by a sweep of FIRST, 0 where no neighbour supports it."""
+    cameras = torch.from_numpy(np.stack([picture.camera_from_world for picture in coarse]))
+    baseline = float(distances_from(cameras, i)[near].median())
+    return depth_map(i, near, coarse, spread(FIRST[0] / baseline, FIRST[1] / baseline), "cpu")
 
 
 def spread(low: float, high: float) -> Annotated[np.ndarray, "D"]:
