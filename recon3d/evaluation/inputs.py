@@ -18,8 +18,9 @@ from recon3d.data.posed_scene import PosedScene, cropped_cameras, decoded, encod
 from recon3d.errors import InputError
 from recon3d.io.covered import covered
 from recon3d.io.detect import detect
-from recon3d.io.load import load_views, working_picture
+from recon3d.io.load import load_views
 from recon3d.io.photos import Source
+from recon3d.io.working_pictures import working_picture
 
 Size = tuple[int, int]
 

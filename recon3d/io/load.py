@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recon3d.core.cameras import fitted_size, resize_map
 from recon3d.core.known_camera import KnownCamera
-from recon3d.core.lens import Lens
 from recon3d.core.origin import moved_pose
 from recon3d.core.views import Views
 from recon3d.errors import InputError
@@ -27,14 +22,14 @@ from recon3d.io.detect import DEPTH, Found
 from recon3d.io.duplicates import duplicates
 from recon3d.io.exif import Exif
 from recon3d.io.given_cameras import matched, not_matched
-from recon3d.io.incoming import Photo, all_round, check_video, curved, spread, with_masks
-from recon3d.io.photos import Header, Source, read_header, read_photo, resize, resize_mask
+from recon3d.io.incoming import Photo, check_video, curved, spread, with_masks
+from recon3d.io.photos import Header, Source, read_header
 from recon3d.io.transforms_json import read_transforms
 from recon3d.io.video import choose_frames
+from recon3d.io.working_pictures import read_all, views_of
 from recon3d.progress import Progress
 
 LISTED_ONLY = ("colmap", "transforms", "run")  # inputs that say themselves which photos belong to them
-DECODERS = 2  # photos in memory at full size at a time
 
 
 @dataclass(frozen=True)
@@ -93,14 +88,14 @@ def load_views(
         check_video(photos)
     photos = _flat(photos, found, left_out, errors)
     photos = with_masks(photos, found, masks, invert_masks, progress)
-    kept, images, usable = _read_all(photos, max_size, found, left_out, errors, progress)
+    kept, images, usable = read_all(photos, max_size, found, left_out, errors, progress)
     if not kept:
         raise _none_readable(found, errors)
     if not repeated:
         kept, images, usable = _once(kept, images, usable, left_out, progress)
     for error in errors:
         progress.note(f"{error.where}: {error.what}. Left out. {error.remedy}.")
-    views = _views(kept, images, usable)
+    views = views_of(kept, images, usable)
     without = tuple(photo.name for photo in kept if photo.known is None) if any(p.known for p in kept) else ()
     told = None if found.kind in LISTED_ONLY and cameras is None else not_matched(unmatched, without, len(kept))
     if told is not None:
@@ -303,98 +298,6 @@ def _once(
         left_out |= {photos[i].name: f"the same picture as {photos[j].name}" for i, j in again.items()}
     stay = [i for i in range(len(photos)) if i not in again]
     return [photos[i] for i in stay], [images[i] for i in stay], [masks[i] for i in stay]
-
-
-def _read_all(
-    photos: list[Photo], max_size: int, found: Found, left_out: dict[str, str], errors: list[InputError],
-    progress: Progress,
-) -> tuple[list[Photo], list[Tensor], list[Tensor | None]]:  # fmt: skip
-    """Those that decode to flat pictures, their images [3,H,W] uint8 and masks [H,W] bool at working size.
-
-    The others go into `left_out` and `errors`.
-    """
-
-    def read(photo: Photo) -> tuple[Tensor, Tensor | None] | InputError:
-        try:
-            rgb, mask = read_photo(photo.source)
-            refusal = None if found.kind == "video" else all_round(photo, rgb)
-            return refusal or working_picture(rgb, mask, max_size)
-        except InputError as error:
-            if error.where != str(photo.source.path):  # its mask: nobody wants a photo with a mask used without it
-                raise
-            return error
-
-    kept, images, masks = [], [], []
-    for i, (photo, result) in enumerate(zip(photos, _in_order(read, photos), strict=True)):
-        progress.advance(i + 1, len(photos), "photos")
-        if isinstance(result, InputError):
-            errors.append(result)
-            left_out[photo.name] = result.what
-            continue
-        kept.append(photo)
-        images.append(result[0])
-        masks.append(result[1])
-    return kept, images, masks
-
-
-def working_picture(rgb: np.ndarray, mask: np.ndarray | None, max_size: int) -> tuple[Tensor, Tensor | None]:
-    """A full-size photo [H,W,3] and its mask as tensors [3,h,w] uint8 and [h,w] bool, longest side at most `max_size`."""
-    size = fitted_size(rgb.shape[0], rgb.shape[1], max_size)
-    image = torch.from_numpy(np.ascontiguousarray(resize(rgb, size).transpose(2, 0, 1)))
-    return image, None if mask is None else torch.from_numpy(resize_mask(mask, size))
-
-
-def _in_order(read: Callable, photos: list[Photo]) -> Iterator:
-    """`read` of each photo in order, DECODERS at a time, so that few full-size photos are in memory."""
-    with ThreadPoolExecutor(min(DECODERS, os.cpu_count() or 1)) as pool:
-        waiting: deque[Future] = deque()
-        for photo in photos:
-            waiting.append(pool.submit(read, photo))
-            if len(waiting) > DECODERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _views(photos: list[Photo], images: list[Tensor], masks: list[Tensor | None]) -> Views:
-    lenses = _shared_lenses(photos)
-    keys = [(photo.header.exif.camera, photo.size, lens) for photo, lens in zip(photos, lenses, strict=True)]
-    numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    maps = [resize_map(photo.size, (i.shape[1], i.shape[2])) for photo, i in zip(photos, images, strict=True)]
-    ratios = [photo.header.exif.focal_ratio for photo in photos]
-    poses = [None if photo.known is None else photo.known.camera_from_world for photo in photos]
-    unknown = np.full((4, 4), np.nan)
-    return Views(
-        names=tuple(photo.name for photo in photos),
-        images=tuple(images),
-        masks=None if all(mask is None for mask in masks) else tuple(masks),
-        pixel_from_photo=torch.stack(maps),
-        photo_sizes=torch.tensor([photo.size for photo in photos]),
-        camera_index=torch.tensor([numbers[key] for key in keys]),
-        held_out=torch.tensor([photo.known is not None and photo.known.held_out for photo in photos]),
-        sources=tuple(photo.source for photo in photos),
-        lenses=lenses,
-        focal_priors=tuple(
-            None if r is None else r * max(p.size) for r, p in zip(ratios, photos, strict=True)
-        ),
-        known_camera_from_world=None
-        if all(pose is None for pose in poses)
-        else torch.from_numpy(np.stack([unknown if pose is None else pose for pose in poses])),
-    )  # fmt: skip
-
-
-def _shared_lenses(photos: list[Photo]) -> tuple[Lens | None, ...]:
-    """The given lens of each photo, or the one that all others of its physical camera were given."""
-    given: dict[tuple, set[Lens]] = defaultdict(set)
-    for photo in photos:
-        if photo.known is not None and photo.known.lens is not None:
-            given[photo.header.exif.camera, photo.size].add(photo.known.lens)
-    lenses = []
-    for photo in photos:
-        lens = None if photo.known is None else photo.known.lens
-        others = given[photo.header.exif.camera, photo.size]
-        lenses.append(next(iter(others)) if lens is None and len(others) == 1 else lens)
-    return tuple(lenses)
 
 
 def _renamed(model: ColmapModel | None, by_photo: dict[str, KnownCamera]) -> ColmapModel | None:
