@@ -30,23 +30,29 @@ def dense_points(views: Views, geometry: Geometry, device: str = "cpu") -> Dense
     Depth maps are made on `device`.
     """
     small, matched = swept(views, geometry, device)
-    return fused(views, small, filled(matched, small))
+    unmasked = {i: np.where(used(views, i, depth.shape), depth, 0) for i, depth in matched.items()}
+    return fused(views, small, filled(unmasked, small))
 
 
-def fused(views: Views, small: list[Small], trusted: dict[int, np.ndarray]) -> DensePoints:
+def used(views: Views, i: int, size: tuple[int, int]) -> Annotated[np.ndarray, "H W"]:
+    """Pixels (bool) of a picture of a view at (height, width) `size` that its mask leaves whole."""
+    mask = views.mask(i)
+    if mask is None:
+        return np.ones(size, bool)
+    return torch.nn.functional.interpolate(mask[None, None].float(), size, mode="area")[0, 0].numpy() == 1
+
+
+def fused(views: Views, small: list[Small], depths: dict[int, np.ndarray]) -> DensePoints:
     """Points of all maps, picture by picture: of each only what the pictures before do not have in the same pixel."""
     points, colors, sizes = [np.zeros((0, 3))], [np.zeros((0, 3))], [np.zeros(0)]
-    for i, depth in trusted.items():
+    for i, depth in depths.items():
         wanted = depth > 0
         row, column, there, shown = seen_at(np.concatenate(points), small[i])
         known = shown & (np.abs(depth[row, column] - there) < 2 * AGREEMENT * there)
         wanted[row[known] // STRIDE * STRIDE, column[known] // STRIDE * STRIDE] = False
         wanted[np.arange(len(depth)) % STRIDE != 0] = False
         wanted[:, np.arange(depth.shape[1]) % STRIDE != 0] = False
-        mask = views.mask(i)
-        if mask is not None:
-            allowed = torch.nn.functional.interpolate(mask[None, None].float(), depth.shape, mode="area")[0, 0]
-            wanted &= allowed.numpy() == 1
+        wanted &= used(views, i, depth.shape)
         rgb = torch.nn.functional.interpolate(views.rgb(i)[None], depth.shape, mode="bilinear", antialias=True)[0]
         points.append(unprojected(depth, small[i])[wanted])
         colors.append(rgb.permute(1, 2, 0).numpy()[wanted])

@@ -51,7 +51,11 @@ Depths = dict[int, Annotated[np.ndarray, "H W"]]  # z-depth of pictures by their
 
 
 def filled(matched: Depths, small: list[Small]) -> Depths:
-    """The matched depths, and those of planes where they enclose a pixel and other pictures agree."""
+    """The matched depths, and those of planes where they enclose a pixel and other pictures agree.
+
+    Something plain behind a hole in a plane (sky through an arch) counts as the plane where nothing is matched in it: seen
+    pictures tell no difference.
+    """
     rng = np.random.default_rng(0)
     of_each = [oriented(depth, small[i], rng) for i, depth in matched.items()]
     if not of_each:
