@@ -23,7 +23,7 @@ from recon3d.data.written import scenes, write_folders
 from recon3d.errors import InputError
 from recon3d.evaluation import engine, methods
 from recon3d.evaluation.engine import Evaluation, evaluate
-from recon3d.evaluation.records import read_records
+from recon3d.evaluation.records import read_records, record_path, write_record
 from recon3d.evaluation.report import write_report
 from recon3d.metrics.image import psnr
 from recon3d.models.weights import table
@@ -240,6 +240,27 @@ def test_a_scene_that_was_mended_is_no_longer_told_as_skipped(made, tmp_path):
     assert evaluate(ask, Progress()) == 0
     broken.write_text(whole)
     assert evaluate(ask, Progress()) == 1 and {(r.views, r.status) for r in read_records(ask.out)} == {(VIEWS, "ok")}
+
+
+def test_a_record_that_another_shard_removes_meanwhile_is_none(made, tmp_path, monkeypatch):
+    """Every shard removes what a scene that was mended had: one may do so between two steps of another."""
+    ask = replace(asked(made, tmp_path / "out"), views=(3,))
+    for scene in ("000000", "000001"):
+        write_record(ask.out, engine.skipped(ask, "oracle", scene, 7, "it was broken"))
+    evaluate(ask, Progress())
+    monkeypatch.setattr(engine, "views_of_skipped", lambda _: 7)
+    read = engine.read_record
+
+    def removed_before(path: Path):
+        if path.name.endswith("@7.json"):
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(engine, "read_record", removed_before)
+    assert evaluate(ask, Progress()) == 0 and {r.views for r in read_records(ask.out)} == {3}
+    record_path(ask.out, "poses", "oracle", "000000", 3).write_text("{")
+    with pytest.raises(InputError, match="no record"):
+        evaluate(ask, Progress())
 
 
 def test_renders_of_the_photos_size_are_brought_to_the_size_of_pictures_as_the_photos_are(made, tmp_path):
