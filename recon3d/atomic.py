@@ -32,13 +32,16 @@ def make_parents(path: Path) -> None:
 
 
 @contextmanager
-def placed(path: Path) -> Iterator[None]:
-    """What the system answers to writing tells no place, or a temporary one: whoever reads the error is told of `path`."""
+def placed(path: Path, alone: bool = True) -> Iterator[None]:
+    """What the system answers to writing tells no place, or a temporary one: whoever reads the error is told of `path`.
+
+    `alone`: nothing else is written meanwhile, so what tells no place is of `path` too.
+    """
     try:
         yield
     except OSError as error:
         told, ours = error.filename, os.path.abspath(path.parent / f".{path.stem}.")
-        if error.errno is not None and (told is None or os.path.abspath(str(told)).startswith(ours)):
+        if error.errno is not None and (alone if told is None else os.path.abspath(str(told)).startswith(ours)):
             error.filename = str(path)
         raise
 

@@ -14,6 +14,7 @@ MENDABLE = {
     errno.EACCES: FORBIDDEN,
     errno.EPERM: FORBIDDEN,
 }
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class InputError(Exception):
@@ -35,11 +36,12 @@ class InputError(Exception):
 
 
 def of_system(error: OSError, more: str = "") -> InputError | None:
-    """A full disk or a forbidden place as an InputError, `more` after its remedy; None for what is a bug of ours."""
+    """A full disk or a forbidden place as an InputError; None for what is a bug of ours. `more` stands after the remedy of a
+    full disk, where the same command goes on: it would ask for the forbidden place again."""
     if error.errno not in MENDABLE:
         return None
     what, remedy = MENDABLE[error.errno]
-    return InputError(error.filename or "output", f"{what} ({error.strerror})", remedy + more)
+    return InputError(error.filename or "output", f"{what} ({error.strerror})", remedy + (more if error.errno in FULL else ""))
 
 
 def check_exists(path: Path, remedy: str = "Check the path") -> None:

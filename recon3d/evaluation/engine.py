@@ -86,16 +86,28 @@ def evaluate(asked: Evaluation, progress: Progress) -> int:
         if number % asked.shard.of != asked.shard.number - 1:
             continue
         files = fingerprint(named[unit.method], scene, views) if isinstance(unit, Unit) and unit.method in named else None
-        if path.exists() and is_done(read_record(path), unit, files):
+        before = record_at(path)
+        if before is not None and is_done(before, unit, files):
             continue
         with progress.stage(f"{unit.method}: {scene}, {views} views"):
             record = replace(of_unit(asked, settings, unit), predicted_from=files) if isinstance(unit, Unit) else unit
             write_record(asked.out, record)
         made += 1
     for path in sorted(mended - told):
-        if path.exists() and read_record(path).status == "skipped":  # before the scene could be used
+        before = record_at(path)
+        if before is not None and before.status == "skipped":  # before the scene could be used
             path.unlink(missing_ok=True)
     return made
+
+
+def record_at(path: Path) -> Record | None:
+    """None where there is none, as where another shard has removed it since it was looked for. Raises InputError."""
+    try:
+        return read_record(path)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def is_done(record: Record, unit: Unit | Record, files: str | None) -> bool:

@@ -16,16 +16,17 @@ from recon3d.core.gaussians import Gaussians
 from recon3d.core.known_camera import KnownCamera
 from recon3d.core.lens import undistorted
 from recon3d.errors import InputError
-from recon3d.evaluation.inputs import PictureSize, Subset, at_working_size, given_views, target_cameras, target_picture
+from recon3d.evaluation.inputs import PictureSize, Subset, given_views, target_cameras, target_picture
 from recon3d.evaluation.judging import Judged, NotMeasured, clouds, depths, novel_views, of_renders, poses
 from recon3d.evaluation.methods import Device, Found, carried_out, method
 from recon3d.evaluation.predictions import Prediction, prediction
 from recon3d.evaluation.records import Task
 from recon3d.io.depth_files import SUFFIXES, read_depth
-from recon3d.io.photos import Source
+from recon3d.io.photos import Source, resize
 from recon3d.io.splat_files import read_splats
 from recon3d.metrics.depth import Alignment
 from recon3d.metrics.lpips import Lpips, Unavailable
+from recon3d.pipeline.outputs import RENDER_SIZE
 from recon3d.rendering.render import render
 
 
@@ -201,11 +202,17 @@ def predicted_views(
 
 
 def predicted_render(settings: Settings, subset: Subset, found: Prediction, frame: int) -> Annotated[Tensor, "3 H W"]:
-    """A render at the working size. One of its photo's own size is brought there as the photo is, unless --size is height x
-    width: published protocols draw at that size, and a picture made smaller has been drawn with more samples for a pixel."""
+    """A render at the working size. One of its photo's own size, or of that which runs of ours draw large photos at, is brought
+    there as the photo is, unless --size is height x width: published protocols draw at that size, and a picture made smaller
+    has been drawn with more samples for a pixel."""
     exact, photo = settings.size.exact, subset.scene.cameras.size(frame)
-    sizes = [exact] if exact is not None else [fitted_size(*photo, settings.size.longest_side), photo]
-    return at_working_size(found.render(subset.scene.names[frame], sizes), settings.size)
+    size = exact or fitted_size(*photo, settings.size.longest_side)
+    sizes = [size] if exact is not None else [size, photo]
+    if exact is None and found.of_run and settings.size.longest_side <= RENDER_SIZE:
+        sizes.append(fitted_size(*photo, RENDER_SIZE))
+    # To the size that its photo gets: fitted itself, a render that was made smaller before may end a pixel off.
+    rgb = resize(found.render(subset.scene.names[frame], sizes), size)
+    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).float() / 255
 
 
 def predicted_cameras(known: dict[str, KnownCamera], like: Cameras) -> Cameras:

@@ -63,7 +63,8 @@ def weights_report(key: str, licence: str, commercial: bool, path: Path | None) 
 
 def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) -> Checkpoint:
     """`weights`: a file, a folder with one, "random", or None for the published file, which is downloaded where the hub's
-    cache does not have it. A config.json tells the sizes of the checkpoint that its folder means. Raises InputError."""
+    cache does not have it. A config.json tells the sizes of the checkpoint that its folder means; beside a file that is named
+    itself it may be of anything, unless the file is called as trainings call theirs. Raises InputError."""
     if weights == RANDOM:
         return Checkpoint(key, row, None, row.config)
     if weights is None:
@@ -72,7 +73,8 @@ def checkpoint(key: str, row: Weights, weights: str | None, progress: Progress) 
     check_exists(path, "Give a checkpoint file, a folder with one, or the word random")
     file = file_in(path, row) if path.is_dir() else path
     beside = file.with_name(SIZES)
-    config = config_in(beside, row) if beside.is_file() and file in meant_by(file.parent, row) else config_told_by(file, row)
+    belongs = path.is_dir() or (file.name == WRITTEN and file in meant_by(file.parent, row))
+    config = config_in(beside, row) if belongs and beside.is_file() else config_told_by(file, row)
     return Checkpoint(key, row, file, config)
 
 

@@ -97,10 +97,7 @@ class WorkFolder:
         return made
 
     def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)  # before the release: after it the folder may be another run's
-        self.release()
-        if os.name == "nt":  # where a file that is open stays
-            shutil.rmtree(self.path, ignore_errors=True)
+        _removed(self.path, self._lock)
 
     def release(self) -> None:
         """Let another run have it, with what lies in it."""
@@ -110,6 +107,26 @@ class WorkFolder:
 
 def work_folder(output: Path) -> Path:
     return output.parent / f".{output.name}.partial"
+
+
+def discard(output: Path) -> None:
+    """Remove what a run that ended has left beside its output; what a run has at this moment, or may have, stays."""
+    path = work_folder(output)
+    if not path.exists():
+        return
+    try:
+        lock = held(path / LOCK)
+    except (HeldElsewhere, OSError):  # where there are no locks, nobody can tell whether a run has it
+        return
+    _removed(path, lock)
+
+
+def _removed(path: Path, lock: BinaryIO | None) -> None:
+    shutil.rmtree(path, ignore_errors=True)  # before the release: after it the folder may be another run's
+    if lock is not None:
+        lock.close()
+    if os.name == "nt":  # where a file that is open stays
+        shutil.rmtree(path, ignore_errors=True)
 
 
 FORM = 2  # of what stages pack: what was kept in another one is not read again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -156,20 +155,19 @@ def check_name(entry: Path, entries: Sequence[Path]) -> None:
 
 def scene_of(entry: Path, asked: Batch, listener: Listener) -> dict[str, Any]:
     """The report of an entry's scene, which is made unless it is finished."""
-    from recon3d.pipeline.artefacts import work_folder  # loads torch
+    from recon3d.pipeline.artefacts import discard, work_folder  # loads torch
 
     path = asked.scenes / scene_name(entry)
-    work = work_folder(path)
     before = report_of_run(path)
     was_interrupted = before is not None and before["refinement"]["interrupted"]
     if before is not None and not was_interrupted:
         if is_of(before, entry, asked.request):
-            shutil.rmtree(work, ignore_errors=True)  # where a process was killed between its last two steps
+            discard(path)  # where a process was killed between its last two steps
             return before | {"paths": [str(path), str(path / "report.json")]}
         if not asked.overwrite:
             what = "it is finished, but of other flags or another capture"
             raise InputError(path, what, "Give another --out, or --overwrite to make it again")
-    output = Output(path, asked.overwrite or was_interrupted, resume=work.exists())
+    output = Output(path, asked.overwrite or was_interrupted, resume=work_folder(path).exists())
     report = run((entry,), asked.request, output, Progress(listener))
     if report["refinement"]["interrupted"]:  # by Ctrl-C, which a single run takes for "enough"
         raise KeyboardInterrupt

@@ -59,7 +59,7 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
     work = WorkFolder(output.path, fingerprint(request, files), output.resume, progress)
     try:
         refuse_taken(output)  # once more: another run may have ended since, and let go of the work folder
-        with placed(output.path):
+        with placed(output.path, alone=False):  # logs and caches are written as well, and they may lie on other disks
             content = written(inputs, request, output, found, work, progress)
         work.remove()
     except InputError:
@@ -107,7 +107,7 @@ def written(
     made = work.path / "output"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    with progress.stage("writing"):
+    with progress.stage("writing"), placed(output.path):
         if output.is_file:
             export = write_splats(outcome.scene, made / output.path.name, request.device)
         else:
@@ -128,8 +128,9 @@ def written(
         "paths": [str(output.path), str(output.report)],
     }
     content = report(arguments_of(inputs, request, output), progress, parts, __version__)
-    write_report(made / output.report.name, content)
-    publish(made, output)
+    with placed(output.path):
+        write_report(made / output.report.name, content)
+        publish(made, output)
     return content
 
 

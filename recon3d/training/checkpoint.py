@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from recon3d.atomic import atomic_file
 from recon3d.errors import InputError
-from recon3d.models.checkpoints import STANDS
+from recon3d.models.checkpoints import RANDOM, STANDS
+from recon3d.models.weights import table
 from recon3d.training.config import Training
 
 UNSEEN = ("save_minutes", "validate_steps", "validation_scenes")  # settings that no step sees
@@ -42,6 +43,11 @@ def save(folder: Path, state: State, config: Training) -> None:
         torch.save(content, path)
 
 
+def origin_of(start: str) -> str:
+    """Weights to begin with, the same wherever they are named from: their name, or where the file or folder lies."""
+    return start if start in (RANDOM, *table()) else str(Path(start).resolve())
+
+
 def resume(folder: Path, state: State, config: Training) -> list[str]:
     """Fill `state` from the file. Returns what is told of settings that may change on the way. Raises InputError where another
     config wrote it, or where it began with other weights than `state.began_from`."""
@@ -52,7 +58,7 @@ def resume(folder: Path, state: State, config: Training) -> list[str]:
         what = f"it was trained with other settings: {', '.join(differ)}"
         raise InputError(folder / STANDS, what, "Use the same flags, or another folder")
     began_from = content.get("began_from", state.began_from)
-    if state.began_from not in (None, began_from):
+    if state.began_from is not None and (began_from is None or origin_of(state.began_from) != origin_of(began_from)):
         what = f"the training that stands in it began with {began_from or 'random weights'}, not with {state.began_from}"
         raise InputError(folder / STANDS, what, "Leave --from out to go on with it, or use another folder")
     state.network.load_state_dict(content["network"])

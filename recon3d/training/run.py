@@ -18,6 +18,7 @@ from recon3d.models.loading import accounted, tensors_of
 from recon3d.models.meta import on_meta
 from recon3d.models.weights import table
 from recon3d.progress import Progress
+from recon3d.training.checkpoint import origin_of
 from recon3d.training.config import Training
 from recon3d.training.joint_losses import perceptual_of
 from recon3d.training.logs import Log
@@ -33,7 +34,7 @@ def trained(config: Training, folder: Path, device: str, start: str | None, tell
     if place.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("--device", "there is no CUDA device here", "Use --device cpu")
     begin = None if start is None or (folder / STANDS).exists() else beginning(start, config)
-    state = train(config, folder, place, begin, tell, start)
+    state = train(config, folder, place, begin, tell, None if start is None else origin_of(start))
     if process()[0] == 0:
         write_weights(state.ema, folder / WRITTEN)
         (folder / SIZES).write_text(json.dumps(values_of(config.network), indent=1) + "\n")

@@ -21,9 +21,9 @@ from PIL import Image
 from recon3d.cli.main import outcome
 from recon3d.data.written import scenes, write_folders
 from recon3d.errors import InputError
-from recon3d.evaluation import engine, methods
+from recon3d.evaluation import engine, measuring, methods
 from recon3d.evaluation.engine import Evaluation, evaluate
-from recon3d.evaluation.records import read_records
+from recon3d.evaluation.records import read_records, record_path, write_record
 from recon3d.evaluation.report import write_report
 from recon3d.metrics.image import psnr
 from recon3d.models.weights import table
@@ -242,12 +242,49 @@ def test_a_scene_that_was_mended_is_no_longer_told_as_skipped(made, tmp_path):
     assert evaluate(ask, Progress()) == 1 and {(r.views, r.status) for r in read_records(ask.out)} == {(VIEWS, "ok")}
 
 
+def test_a_record_that_another_shard_removes_meanwhile_is_none(made, tmp_path, monkeypatch):
+    """Every shard removes what a scene that was mended had: one may do so between two steps of another."""
+    ask = replace(asked(made, tmp_path / "out"), views=(3,))
+    for scene in ("000000", "000001"):
+        write_record(ask.out, engine.skipped(ask, "oracle", scene, 7, "it was broken"))
+    evaluate(ask, Progress())
+    monkeypatch.setattr(engine, "views_of_skipped", lambda _: 7)
+    read = engine.read_record
+
+    def removed_before(path: Path):
+        if path.name.endswith("@7.json"):
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(engine, "read_record", removed_before)
+    assert evaluate(ask, Progress()) == 0 and {r.views for r in read_records(ask.out)} == {3}
+    record_path(ask.out, "poses", "oracle", "000000", 3).write_text("{")
+    with pytest.raises(InputError, match="no record"):
+        evaluate(ask, Progress())
+
+
 def test_renders_of_the_photos_size_are_brought_to_the_size_of_pictures_as_the_photos_are(made, tmp_path):
     """The photos themselves, drawn at their own size: measured at half of it nothing is lost."""
     views = records(replace(asked(made, tmp_path / "half", "nvs"), size="32"))
     assert views and all(r.status == "ok" and r.figures["psnr"] == 100 for r in views)
     cropped = records(replace(asked(made, tmp_path / "cropped", "nvs"), size="32x32"))
     assert all(r.status == "failed" and "04.png is measured at 32x32 pixels" in str(r.why) for r in cropped)
+
+
+def test_renders_of_a_run_whose_photos_are_larger_than_it_draws_are_measured_too(made, tmp_path, monkeypatch):
+    """A render of 46x34 would be 34x25 at --size 34, and its photo of 64x48 is 34x26."""
+    monkeypatch.setattr(measuring, "RENDER_SIZE", 46)
+    shutil.copytree(made[1], tmp_path / "runs")
+    for path in (tmp_path / "runs").glob("*/renders/*.png"):
+        Image.open(path).resize((46, 34), Image.Resampling.BOX).save(path)
+    ask = replace(asked((made[0], tmp_path / "runs"), tmp_path / "foreign", "nvs"), size="34")
+    assert all(r.status == "failed" and "34x26 or 64x48 pixels" in str(r.why) for r in records(ask))
+    for scene in (tmp_path / "runs").iterdir():
+        (scene / "report.json").write_text("{}")
+    views = records(replace(ask, out=tmp_path / "ours"))
+    assert views and all(r.status == "ok" and r.figures["psnr"] > 25 for r in views)
+    large = records(replace(ask, out=tmp_path / "large", size="56"))  # what was never drawn is not made up
+    assert all(r.status == "failed" and "measured at 56x42 or 64x48" in str(r.why) for r in large)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,14 @@ def test_a_folder_that_a_training_wrote_means_its_weights_whatever_lies_beside_t
     assert outcome(["weights", "verify", str(tmp_path)]) == 0
 
 
+@pytest.mark.parametrize("key", ["recon3d-small", "vggt-1b", "da3-small"])
+def test_a_config_beside_a_named_file_is_not_taken_for_the_files(key, tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "mine.safetensors")
+    (tmp_path / SIZES).write_text(json.dumps({"architectures": ["x"], "model_type": "y"}))
+    row = table()[key]
+    assert checkpoint(key, row, str(tmp_path / "mine.safetensors"), Progress()).config == row.config
+
+
 WRONG = {
     "no checkpoint": ({}, None, "no checkpoint lies in it"),
     "two": ({"a.pt": 1, "b.pt": 1}, None, "2 checkpoints lie in it"),

@@ -85,3 +85,18 @@ def test_the_result_of_a_run_that_ends_at_this_moment_is_not_replaced(tmp_path, 
     assert outcome(["run", str(tmp_path / "photos"), "--out", str(scene)]) == 2
     assert "it exists already" in capsys.readouterr().err and scene.read_bytes() == b"the other's"
     assert not artefacts.work_folder(scene).exists()
+
+
+def test_what_an_ended_run_left_is_discarded_and_what_a_run_has_stays(tmp_path):
+    scene = tmp_path / "scene"
+    work = artefacts.work_folder(scene)
+    artefacts.discard(scene)
+    assert not work.exists()
+    with held(work / artefacts.LOCK):
+        (work / "geometry.npz").touch()
+        artefacts.discard(scene)
+        assert (work / "geometry.npz").exists()
+        with pytest.raises(HeldElsewhere):
+            held(work / artefacts.LOCK)
+    artefacts.discard(scene)
+    assert not work.exists()

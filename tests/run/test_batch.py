@@ -13,6 +13,7 @@ from PIL import Image
 
 from recon3d.cli.main import outcome
 from recon3d.pipeline import batch as module
+from recon3d.pipeline.lock import held
 
 SAMPLE = Path(__file__).resolve().parents[2] / "datasets" / "sample"
 QUICK = ["--max-size", "96", "--refine", "0", "--seed", "1"]
@@ -206,6 +207,14 @@ def test_ctrl_c_in_refinement_ends_the_batch_and_that_scene_is_made_again(captur
     assert rows(tmp_path)["attic"]["status"] == "failed"
     monkeypatch.setattr(module, "run", lambda *a: shutil.rmtree(tmp_path / "attic", ignore_errors=True) or stub(*a))
     assert run(captures, "--out", tmp_path, *QUICK) == 0 and made == ["attic", "attic", "barn.2024", "cellar"]
+
+
+def test_what_another_run_is_at_work_on_stays_beside_a_finished_scene(captures, made, tmp_path):
+    assert run(captures, "--out", tmp_path, *QUICK) == 0
+    work = tmp_path / ".attic.partial"
+    with held(work / "lock"):
+        assert run(captures, "--out", tmp_path, *QUICK) == 0 and (work / "lock").exists()
+    assert run(captures, "--out", tmp_path, *QUICK) == 0 and not work.exists() and len(made) == 3
 
 
 def test_a_name_that_two_captures_share_goes_to_the_first(made, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recon3d.atomic import atomic_file, atomic_folder
+from recon3d.atomic import atomic_file, atomic_folder, placed
 from recon3d.cli import main
 from recon3d.core.synthetic import synthetic_gaussians
 from recon3d.pipeline import export, reconstruct
@@ -45,7 +45,7 @@ def test_what_the_system_refuses_is_one_line_and_all_else_a_bug(number, code, sa
 
     monkeypatch.setattr(main, "dispatch", refused)
     line = line_of(["run"], capsys, code)
-    assert said in line and ("--resume" in line) == (code == 2)
+    assert said in line and ("--resume" in line) == (number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @pytest.mark.skipif(not os.path.exists(DEV_FULL), reason="this system has no /dev/full")
@@ -62,12 +62,32 @@ def test_a_full_disk_names_the_output_and_not_a_temporary_file(tmp_path, monkeyp
     assert caught.value.filename == str(tmp_path / "other")
 
 
+def test_what_a_run_meets_elsewhere_is_not_told_of_its_output(tmp_path):
+    elsewhere = tmp_path / "cache" / "x"
+    for error in (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), PermissionError(errno.EACCES, "no", str(elsewhere))):
+        before = error.filename
+        with pytest.raises(type(error), match=r"refused|no") as caught, placed(tmp_path / "scene.ply", alone=False):
+            raise error
+        assert caught.value.filename == before
+    with pytest.raises(OSError, match="full") as caught, placed(tmp_path / "scene.ply", alone=False):
+        raise OSError(errno.ENOSPC, "full", str(tmp_path / ".scene.ply.partial" / "geometry.npz"))
+    assert caught.value.filename == str(tmp_path / "scene.ply")
+
+
 @pytest.mark.skipif(not os.path.exists(DEV_FULL), reason="this system has no /dev/full")
 def test_a_run_and_an_export_on_a_full_disk(tmp_path, monkeypatch, capsys):
     save(tmp_path / "photos" / "a.png")
-    monkeypatch.setattr(reconstruct, "reconstruct", no_space)
-    line = line_of(["run", tmp_path / "photos", "--out", tmp_path / "out"], capsys)
+    command = ["run", tmp_path / "photos", "--out", tmp_path / "out"]
+
+    def kept(request, found, progress, work):
+        with atomic_file(work.path / "geometry.npz"):
+            no_space()
+
+    monkeypatch.setattr(reconstruct, "reconstruct", kept)
+    line = line_of(command, capsys)
     assert f"{tmp_path / 'out'}: it cannot be written" in line and "--resume" in line
+    monkeypatch.setattr(reconstruct, "reconstruct", no_space)  # of a log, on a disk that nobody names
+    assert "error: output: it cannot be written" in line_of(command, capsys)
     assert (tmp_path / ".out.partial" / "fingerprint").exists()
     export.write(tmp_path / "scene.ply", "ply", synthetic_gaussians(5).splats(), export.Coding(), None)
     monkeypatch.setattr(export, "write", no_space)

@@ -108,11 +108,22 @@ def test_more_steps_go_on_and_are_told_and_other_rates_are_refused(whole, tmp_pa
     assert trained(tmp_path, "--steps=2", "--rate=1") == 2 and "other settings: rate" in capsys.readouterr().err
 
 
+def test_the_same_weights_are_the_same_however_their_path_is_told(whole, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(whole.parent)
+    assert trained(tmp_path, "--steps=1", "--from", whole.name) == 0
+    monkeypatch.chdir(tmp_path)
+    for told in (str(whole), os.path.relpath(whole), f"{whole}/../{whole.name}"):
+        assert trained(tmp_path, "--steps=1", "--from", told) == 0
+    capsys.readouterr()
+    assert trained(tmp_path, "--steps=1", "--from", whole.name) == 2  # here it names nothing of the kind
+    assert f"began with {whole.resolve()}, not with {tmp_path.resolve() / whole.name}" in capsys.readouterr().err
+
+
 def test_a_training_that_stands_began_with_what_it_began_with(whole, tmp_path, capsys):
     command = ("--steps=1", "--from", str(whole))
     assert trained(tmp_path, *command) == 0
     assert trained(tmp_path, *command) == 0 and trained(tmp_path, "--steps=1") == 0  # goes on, or rather has ended
     capsys.readouterr()
     assert trained(tmp_path, "--steps=1", "--from", "recon3d-small") == 2
-    assert f"began with {whole}, not with recon3d-small" in capsys.readouterr().err
+    assert f"began with {whole.resolve()}, not with recon3d-small" in capsys.readouterr().err
     assert trained(whole, *command) == 2 and "began with random weights" in capsys.readouterr().err
