@@ -95,6 +95,10 @@ def test_depth_that_nothing_confirms_loses_its_confidence(scene):
     assert found.confidence is not None
     assert unconfirmed(fits) == [3]
     assert not found.confidence[3].any() and all(bool(c.any()) for c in found.confidence[:3])
+    # Its own scale was not believed: it keeps that of the others, which is 1 of a true prediction.
+    others = float(torch.tensor([fit.scale for fit in fits[:3]]).median())
+    assert fits[3].scale == pytest.approx(others) == pytest.approx(1, abs=0.02)
+    assert found.depth is not None and torch.allclose(found.depth[3], others * ramp)
 
 
 def test_where_nothing_is_confirmed_confidence_stays_and_it_is_told(scene):
