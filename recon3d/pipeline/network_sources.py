@@ -60,13 +60,15 @@ def known_to_tell(source: Checkpoint, views: Views) -> KnownOfPhotos | None:
 def in_known_world(
     answer: Answer, views: Views, rows: Sequence[int], told: bool, max_size: int, request: Request, where: str,
     progress: Progress,
-) -> tuple[Views, Geometry, dict[str, Any], KnownCamerasReport]:  # fmt: skip
-    """All views and their geometry in the world of the known cameras; what the photos that were seen say of these.
+) -> tuple[Views, Geometry, dict[str, Any], KnownCamerasReport, float]:  # fmt: skip
+    """All views and their geometry in the world of the known cameras; what the photos that were seen say of these; and the
+    share of sky, told before depth that nothing confirms loses its confidence too.
 
     `rows`: the views that the network saw. Others have a known camera, and no depth. Raises InputError at `where`.
     """
     seen = views[list(rows)]
     flat, predicted = in_photos(answer, seen, max_size, request.max_points, request.keep_sky)
+    sky = share_of_sky(predicted)
     disagrees, fit, solved = {}, None, predicted
     fits: tuple[DepthFit, ...] = ()
     if seen.known_camera_from_world is not None and bool(seen.pose_known.any()):
@@ -78,8 +80,15 @@ def in_known_world(
         solved = with_points(flat, moved, request.max_points)
     report = known_report(seen, views, answer, told, fit, fits)
     if len(rows) == len(views):
-        return flat, solved, disagrees, report
-    return *with_spared(views, list(rows), flat, solved, max_size), disagrees, report
+        return flat, solved, disagrees, report, sky
+    return *with_spared(views, list(rows), flat, solved, max_size), disagrees, report, sky
+
+
+def share_of_sky(known: Geometry) -> float:
+    """Of the pixels with a depth, those without confidence, as a network leaves sky."""
+    assert known.depth is not None and known.confidence is not None
+    sky = sum(int(((d > 0) & (c == 0)).sum()) for d, c in zip(known.depth, known.confidence, strict=True))
+    return round(sky / max(sum(int((d > 0).sum()) for d in known.depth), 1), 4)
 
 
 def say_unconfirmed(fits: tuple[DepthFit, ...], names: Sequence[str], progress: Progress) -> None:

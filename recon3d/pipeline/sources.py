@@ -27,7 +27,7 @@ from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, Keeper, pack_mapping, unpack_mapping
 from recon3d.pipeline.choices import GEOMETRY, GUESSING
 from recon3d.pipeline.finished_run import WITH_DEPTH, with_depth, with_points_of
-from recon3d.pipeline.network_sources import has_known, in_known_world, known_to_tell, taking_part
+from recon3d.pipeline.network_sources import has_known, in_known_world, known_to_tell, share_of_sky, taking_part
 from recon3d.pipeline.plan import NetworkPlan, bounded, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
 from recon3d.pipeline.stage_reports import GeometryReport, NetworkReport, WindowsReport
@@ -156,25 +156,19 @@ def network(views: Views, asked: Asked) -> Sourced:
     chosen, request, disagrees, of_known = asked.chosen, asked.request, {}, None
     if has_known(views):
         where = str(request.cameras or asked.where)
-        flat, known, disagrees, of_known = in_known_world(
+        flat, known, disagrees, of_known, sky = in_known_world(
             answer, views, rows, told is not None, chosen.max_size, request, where, asked.progress
         )
     else:
         flat, known = in_photos(answer, views, chosen.max_size, request.max_points, request.keep_sky)
+        sky = share_of_sky(known)
     settings = f"{how.size} px, {how.linear_layers} on {how.device}"
     report = stated(
         asked, views, known, tuple(range(len(views))), repeatable=how.device == "cpu", settings=settings,
-        why=how.why, acceptance={}, disagreement=disagrees, weights=source.report(), network=how, sky=share_of_sky(known),
+        why=how.why, acceptance={}, disagreement=disagrees, weights=source.report(), network=how, sky=sky,
         known_cameras=of_known, held_out_photos=of_held_out,
     )  # fmt: skip
     return Sourced(flat, known, report)
-
-
-def share_of_sky(known: Geometry) -> float:
-    """Of the pixels with a depth, those without confidence."""
-    assert known.depth is not None and known.confidence is not None
-    sky = sum(int(((d > 0) & (c == 0)).sum()) for d, c in zip(known.depth, known.confidence, strict=True))
-    return round(sky / max(sum(int((d > 0).sum()) for d in known.depth), 1), 4)
 
 
 def warn(source: Checkpoint, of_held_out: str | None, asked: Asked) -> None:

@@ -189,7 +189,7 @@ def line(x: Annotated[Tensor, "P"], y: Annotated[Tensor, "P"], scale: float) -> 
 
 
 def from_others(geometry: Geometry, i: int, solved: list[int]) -> DepthFit:
-    """The scale by which view i's depth meets the surfaces of views that were solved."""
+    """The scale by which view i's depth meets the surfaces of views that were solved; 1 where it shows none of them."""
     assert geometry.depth is not None and geometry.confidence is not None
     ratios = [torch.zeros(0)]
     for j in solved:
@@ -202,4 +202,6 @@ def from_others(geometry: Geometry, i: int, solved: list[int]) -> DepthFit:
         return DepthFit("cameras")
     scale = float(every.log().median().exp())
     error = float((scale / every - 1).abs().median())
-    return DepthFit("other views" if error < FOLLOWS else "cameras", scale, 0.0, len(every), error)
+    if error < FOLLOWS:
+        return DepthFit("other views", scale, 0.0, len(every), error)
+    return DepthFit("cameras", pixels=len(every), error=error)  # a scale that is not believed does not move it either

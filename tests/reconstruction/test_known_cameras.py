@@ -11,7 +11,7 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.pipeline.network_sources import say_unconfirmed
 from recon3d.progress import Progress
-from recon3d.reconstruction.depth_of_known import DepthFit, fitted, solved_again, unconfirmed
+from recon3d.reconstruction.depth_of_known import DepthFit, fitted, from_others, solved_again, unconfirmed
 from recon3d.reconstruction.given_mistakes import disagreement
 from recon3d.reconstruction.known_cameras import fit_to_known, moved_to_known
 from tests.sfm.test_given_cameras import FLIP, FORWARD_LEFT_UP, HALF_TURN_Y, UNITY
@@ -95,6 +95,18 @@ def test_depth_that_nothing_confirms_loses_its_confidence(scene):
     assert found.confidence is not None
     assert unconfirmed(fits) == [3]
     assert not found.confidence[3].any() and all(bool(c.any()) for c in found.confidence[:3])
+
+
+def test_a_scale_that_is_not_believed_moves_nothing(scene):
+    """Columns too near, too far and between: their middle is a tenth too far, and hardly any surface is met by it."""
+    truth = scene[1]
+    assert truth.depth is not None
+    columns = torch.tensor([0.75, 0.75, 1.1, 1.28, 1.28]).repeat(truth.depth[3].shape[1])[: truth.depth[3].shape[1]]
+    fit = from_others(replace(truth, depth=(*truth.depth[:3], columns * truth.depth[3])), 3, [0, 1, 2])
+    assert fit.way == "cameras" and fit.scale == 1
+    assert fit.error is not None and fit.error > 0.1
+    met = from_others(replace(truth, depth=(*truth.depth[:3], 1.1 * truth.depth[3])), 3, [0, 1, 2])
+    assert met.way == "other views" and met.scale == pytest.approx(1 / 1.1, rel=0.02)
 
 
 def test_where_nothing_is_confirmed_confidence_stays_and_it_is_told(scene):
