@@ -210,3 +210,18 @@ def test_names_that_say_the_folder_of_the_pictures_too_are_those_of_the_pictures
     copies = Path(shutil.copytree(out / "images", tmp_path / "copies"))
     assert {lens.model for lens in load(copies, cameras=out)[0].views.lenses if lens} == {"PINHOLE"}
     assert set(load(photos, cameras=out)[0].views.lenses) == {LENS}
+
+
+def test_the_camera_of_a_photo_that_cannot_be_read_belongs_to_it(tmp_path):
+    photos = photos_in(tmp_path / "photos")
+    out = run_of(photos, tmp_path / "out")
+    (photos / "1.png").write_bytes(b"broken")
+    loaded, notes = load(photos, cameras=out / "cameras.json")
+    assert loaded.unmatched_cameras == () and loaded.left_out == (("1.png", "not an image"),)
+    assert not any("names must match" in note for note in notes) and "0.png is none of them (nor is 1 other)" in notes[0]
+    (photos / "1.png").unlink()
+    save(photos / "x.png", picture(seed=7))
+    loaded, notes = load(photos, cameras=out / "cameras.json")
+    assert loaded.unmatched_cameras == ("1.png",)
+    said = "1 of its cameras belongs to no photo (1.png), and 1 of the 3 photos has no camera in it (x.png); names must match"
+    assert notes[-1] == f"{out / 'cameras.json'}: {said}"
