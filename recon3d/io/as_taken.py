@@ -40,16 +40,17 @@ def cameras_for(
     at = matched(given, photos)
     same = {name: camera for name, camera in at.items() if _is(photos[name], _picture(camera, place))}
     strange = {name: camera for name, camera in at.items() if name not in same and in_run(photos[name])}
-    if strange and is_run(place):
-        what = f"{next(iter(strange))} is no picture of its run but one of another run"
-        note(f"{path}: {what}: its camera is used as that of a picture whose lens is undistorted")
+    doubtful = [name for name, camera in strange.items() if _is_bent(camera)] if is_run(place) else []
+    if doubtful:
+        what = f"{doubtful[0]} is no picture of its run but one of another run"
+        note(f"{path}: {what}: used is the lens of the undistorted picture")
     own = same | strange
     pictures = {camera.name for camera in own.values()}
     cameras = tuple(c if c.name in pictures or c.photo is None else c.as_taken() for c in given)
     others = matched([c for c in cameras if c.name not in pictures], [name for name in photos if name not in own])
     if run is not None:
         _check(others, written, path, run)
-    bent = [name for name, camera in others.items() if camera.photo is not None and not camera.photo.lens.is_pinhole]
+    bent = [name for name, camera in others.items() if _is_bent(camera)]
     if bent:
         note(_bent(path, place / PICTURES, bent))
     return cameras, own | others
@@ -88,7 +89,7 @@ def _run_of(path: Path) -> Path | None:
 
 def _as_written(given: tuple[KnownCamera, ...], path: Path, run: Path) -> tuple[KnownCamera, ...]:
     """The cameras of a run's model or transforms.json under the names, and in the world, of its cameras.json."""
-    if path.name == "transforms.json":  # it says the folder too
+    if path.resolve().name == "transforms.json":  # it says the folder too
         return tuple(replace(camera, name=camera.name.removeprefix(f"{PICTURES}/")) for camera in given)
     origin = read_origin(run / "cameras.json")  # of --origin local the model does not say where it stands
     return tuple(camera.moved(origin) for camera in given)
@@ -119,9 +120,14 @@ def _is(photo: Path, picture: Path) -> bool:
     return picture.is_file() and photo.is_file() and (photo.samefile(picture) or filecmp.cmp(photo, picture, shallow=False))
 
 
+def _is_bent(camera: KnownCamera) -> bool:
+    """Whether the photo that the picture was made of has another lens than a pinhole."""
+    return camera.photo is not None and not camera.photo.lens.is_pinhole
+
+
 def _check(others: Mapping[str, KnownCamera], written: tuple[KnownCamera, ...], path: Path, run: Path) -> None:
     """InputError for a camera that somebody changed since the run bent its photo straight, and for that photo."""
-    bent = {camera.name for camera in written if camera.photo is not None and not camera.photo.lens.is_pinhole}
+    bent = {camera.name for camera in written if _is_bent(camera)}
     for name, camera in others.items():
         if camera.photo is None and camera.name in bent:
             what = f"its camera of {camera.name} is that of a picture in {run / PICTURES}, and {name} is not that picture"
