@@ -20,6 +20,7 @@ from recon3d.io import depth_files
 from recon3d.io.cameras_json import read_cameras
 from recon3d.io.colmap_model import read_model
 from recon3d.io.detect import model_folder
+from recon3d.io.photo_folders import is_run
 from recon3d.io.photos import Source, read_photo
 from recon3d.io.point_cloud import read_positions
 from recon3d.io.splat_files import FORMATS
@@ -86,7 +87,7 @@ def prediction(folder: Path, scene: str, views: int | None, photo_names: Sequenc
         raise InputError(place, "it is no folder", "Put the predictions of a scene into a folder of that name")
     if not any(_visible(place)):
         return None
-    scale, of_run = place / DEPTH / SCALE, _is_run(place)
+    scale, of_run = place / DEPTH / SCALE, is_run(place)
     found = Prediction(
         folder=place,
         of_run=of_run,
@@ -123,14 +124,9 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _is_run(place: Path) -> bool:
-    """Whether a run of ours wrote this folder."""
-    return (place / "report.json").is_file() and (place / "cameras.json").is_file()
-
-
 def _cameras(place: Path, photo_names: Sequence[str]) -> dict[str, KnownCamera] | None:
     sources = [name for name in CAMERAS if (place / name).exists()]
-    if _is_run(place):
+    if is_run(place):
         sources = ["cameras.json"]  # a run of ours, whose three files say the same
     if not sources:
         return None

@@ -14,7 +14,7 @@ from recon3d.io import photos, video
 from recon3d.io.dji_subtitles import file_beside
 from recon3d.io.json_input import MAX_BYTES
 from recon3d.io.masks import find_mask, mask_folders
-from recon3d.io.photo_folders import Below, below, holds_photos, is_photo, is_run, is_visible
+from recon3d.io.photo_folders import PICTURES, Below, below, holds_photos, is_photo, is_run, is_visible
 from recon3d.io.transforms_json import read_transforms, split_files
 
 MODEL_PARTS = ("cameras", "images", "points3D")  # points may be missing
@@ -134,7 +134,7 @@ def _look_into(folder: Path) -> Found:
     """A folder: the richest thing that it can be."""
     if is_run(folder) and model_files(folder / "sparse" / "0"):
         depths = tuple(sorted((folder / DEPTH).rglob("*.npz")))
-        return _with_photos("run", folder / "images", folder / "sparse" / "0", (folder / "cameras.json", *depths))
+        return _with_photos("run", folder / PICTURES, folder / "sparse" / "0", (folder / "cameras.json", *depths))
     refuse_captures(folder)
     if (folder / "transforms.json").is_file() and cameras_kind(folder / "transforms.json") == "transforms":
         return _found_cameras_file(folder / "transforms.json")

@@ -80,9 +80,11 @@ def not_matched(cameras: Sequence[str], photos: Sequence[str], of: int) -> str |
     """What a user should know of given cameras that no photo has and of photos, `of` in all, that no given camera has."""
     parts = []
     if cameras:
-        parts.append(f"{len(cameras)} of its cameras belong to no photo ({_first(cameras)})")
+        belong = "belongs" if len(cameras) == 1 else "belong"
+        parts.append(f"{len(cameras)} of its cameras {belong} to no photo ({_first(cameras)})")
     if photos:
-        parts.append(f"{len(photos)} of the {of} photos have no camera in it ({_first(photos)})")
+        have = "has" if len(photos) == 1 else "have"
+        parts.append(f"{len(photos)} of the {of} photos {have} no camera in it ({_first(photos)})")
     return f"{', and '.join(parts)}; names must match" if parts else None
 
 

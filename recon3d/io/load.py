@@ -79,7 +79,7 @@ def load_views(
     there = {found.name(picture) for picture in found.pictures}
     unmatched = [name for name in listed if name not in there]  # photos' names where they have one, else the file's
     if cameras is not None:
-        photos, unmatched = _with_given(photos, cameras, progress)
+        photos, unmatched = _with_given(photos, found, cameras, progress)
     photos = spread(photos, max_images, found, progress)
     photos = [_fitted(photo, found.kind in ("colmap", "run"), cameras or found.cameras) for photo in photos]
     _note_as_stored(photos, progress)
@@ -223,12 +223,14 @@ def _frames(path: Path, max_images: int, fps: float | None, progress: Progress) 
     return [Photo(f"frame_{f.index:0{digits}d}.png", Source(path, f), header, None) for f in clip.frames]
 
 
-def _with_given(photos: list[Photo], path: Path, progress: Progress) -> tuple[list[Photo], list[str]]:
-    """The photos with the cameras of --cameras, and the names of those that have no photo."""
+def _with_given(photos: list[Photo], found: Found, path: Path, progress: Progress) -> tuple[list[Photo], list[str]]:
+    """The photos with the cameras of --cameras, and the names of those that have no photo, left out or not."""
     given, by_photo = cameras_for({photo.name: photo.source.path for photo in photos}, path, progress.note)
     if not by_photo:
         raise _no_match(path, given, [photo.name for photo in photos])
     used = {camera.name for camera in by_photo.values()}
+    left_out = {found.name(picture) for picture in found.pictures} - {photo.name for photo in photos}
+    used |= {camera.name for camera in matched([c for c in given if c.name not in used], sorted(left_out)).values()}
     photos = [replace(photo, known=by_photo.get(photo.name, photo.known)) for photo in photos]
     return photos, [camera.name for camera in given if camera.name not in used]
 

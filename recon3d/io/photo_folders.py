@@ -11,6 +11,8 @@ from pathlib import Path
 from recon3d.io import photos
 from recon3d.io.masks import FOLDER
 
+PICTURES = "images"  # where a run writes its pictures
+
 
 @dataclass(frozen=True)
 class Below:
@@ -33,6 +35,12 @@ def holds_photos(folder: Path) -> bool:
 def is_run(folder: Path) -> bool:
     """Whether `recon3d run` has written this folder."""
     return all((folder / part).is_file() for part in ("report.json", "cameras.json")) and (folder / "sparse").is_dir()
+
+
+def in_run(file: Path) -> bool:
+    """Whether a file is a picture that a run wrote, or a link to one: below its `images`."""
+    places = (Path(os.path.abspath(file)), file.resolve())
+    return any(folder.name == PICTURES and is_run(folder.parent) for place in places for folder in place.parents)
 
 
 def is_visible(path: Path) -> bool:

@@ -55,8 +55,7 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
 
     from recon3d.pipeline.artefacts import WorkFolder, fingerprint
 
-    files = found.files + files_of(request.masks) + files_of(request.cameras)
-    work = WorkFolder(output.path, fingerprint(request, files), output.resume, progress)
+    work = WorkFolder(output.path, fingerprint(request, files_read(request, found)), output.resume, progress)
     try:
         refuse_taken(output)  # once more: another run may have ended since, and let go of the work folder
         with placed(output.path, alone=False):  # logs and caches are written as well, and they may lie on other disks
@@ -68,6 +67,14 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
     finally:
         work.release()
     return content
+
+
+def files_read(request: Request, found: Found) -> tuple[Path, ...]:
+    """Every file that the result depends on."""
+    from recon3d.io.as_taken import also_read
+
+    beside = () if request.cameras is None else also_read(request.cameras)
+    return found.files + files_of(request.masks) + files_of(request.cameras) + beside
 
 
 def files_of(place: Path | None) -> tuple[Path, ...]:

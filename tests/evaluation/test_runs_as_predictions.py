@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,17 +20,22 @@ from tests.evaluation.test_predictions import (
 )
 
 
+def as_run(folder: Path) -> None:
+    put(folder / "report.json", "{}")
+    (folder / "sparse").mkdir()
+
+
 def test_a_run_of_ours_tells_its_cameras_once(tmp_path):
     write_cameras_json(tmp_path / "garden")
     write_transforms_json(tmp_path / "garden")
     assert "cameras.json and transforms.json" in refusal(lambda: of(tmp_path))
-    put(tmp_path / "garden/report.json", "{}")
+    as_run(tmp_path / "garden")
     assert list(of(tmp_path).cameras or ()) == ["images/a.jpg"]
 
 
 def test_a_run_of_ours_has_its_depth_in_npz_files_and_pictures_of_it_beside_them(tmp_path):
     write_cameras_json(tmp_path / "garden")
-    put(tmp_path / "garden/report.json", "{}")
+    as_run(tmp_path / "garden")
     depth, K = np.full(SIZE, 3.0), np.diag([30.0, 31, 1])
     for name in ("images/a", "images/c.d"):
         for folder in ("depth", "renders"):
