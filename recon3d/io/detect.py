@@ -42,6 +42,17 @@ class Found:
     cameras: Path | None = None  # the file that gives cameras, or the folder of a model or of Blender's layout
     passed_over: tuple[Path, ...] = ()  # folders of runs below the photos' folder, whose pictures are no photos
 
+    @property
+    def run(self) -> Path | None:
+        """Of an input that is a finished run: its folder."""
+        return self.root.parent if self.kind == "run" else None
+
+    @property
+    def depth(self) -> Path | None:
+        """Of a run with depth: where that lies."""
+        folder = None if self.run is None else self.run / DEPTH
+        return folder if folder is not None and any(folder.rglob("*.npz")) else None
+
     def name(self, picture: Path) -> str:
         return name_below(self.root, picture)
 

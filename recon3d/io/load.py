@@ -18,7 +18,7 @@ from recon3d.errors import InputError
 from recon3d.io.as_taken import cameras_for
 from recon3d.io.cameras_json import read_cameras, read_origin
 from recon3d.io.colmap_model import ColmapModel, read_model
-from recon3d.io.detect import DEPTH, Found
+from recon3d.io.detect import Found
 from recon3d.io.duplicates import duplicates
 from recon3d.io.exif import Exif
 from recon3d.io.given_cameras import matched, not_matched
@@ -41,6 +41,7 @@ class Loaded:
     unmatched_cameras: tuple[str, ...]  # given cameras without a photo
     in_metres: bool  # the poses that were given are in metres
     depth: Path | None = None  # of an input that is a run's folder with depth: where it lies, a file for each picture
+    run: Path | None = None  # of an input that is a finished run: its folder
     exif: tuple[Exif, ...] = ()  # what each photo of the views says about itself
     without_camera: tuple[str, ...] = ()  # photos that no given camera belongs to, where cameras are given
 
@@ -103,13 +104,9 @@ def load_views(
     return Loaded(
         views, tuple(sorted(left_out.items())), found.kind == "video", _renamed(model, listed), tuple(unmatched),
         all(camera.in_metres for camera in _posed(kept)) and bool(_posed(kept)),
-        exif=tuple(photo.header.exif for photo in kept), without_camera=without, depth=_depth_of(found),
+        exif=tuple(photo.header.exif for photo in kept), without_camera=without, depth=found.depth,
+        run=found.run,
     )  # fmt: skip
-
-
-def _depth_of(found: Found) -> Path | None:
-    folder = found.root.parent / DEPTH
-    return folder if found.kind == "run" and folder.is_dir() else None
 
 
 def known_photos(found: Found) -> tuple[tuple[Photo, ...], dict[str, str]]:

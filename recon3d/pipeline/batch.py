@@ -14,6 +14,7 @@ from recon3d.errors import InputError, check_exists, of_system
 from recon3d.io import photos, video
 from recon3d.io.detect import detect
 from recon3d.io.json_input import read_object
+from recon3d.io.photo_folders import is_run
 from recon3d.pipeline.request import Request, plan
 from recon3d.pipeline.run import Output, arguments_of, run
 from recon3d.pipeline.shards import Shard
@@ -81,7 +82,7 @@ def batch(asked: Batch, shard: Shard, listener: Listener) -> list[Row]:
 
 def checked(asked: Batch) -> list[Path]:
     """What lies in the folder of captures, in the order of the names. Raises InputError for what would end every run."""
-    plan(asked.request)
+    plan(asked.request, has_depth=None)
     for path in (asked.captures, asked.request.cameras, asked.request.masks):
         if path is not None:
             check_exists(path)
@@ -93,6 +94,8 @@ def checked(asked: Batch) -> list[Path]:
     if not any(may_be_capture(entry) for entry in entries):
         what = "no captures in it: each is a folder of photos or a video"
         raise InputError(asked.captures, what, "Give the folder that holds them; one capture goes to `recon3d run`")
+    if not any(is_run(entry) for entry in entries):
+        plan(asked.request)
     make_parents(asked.scenes / WHOLE)
     return entries
 

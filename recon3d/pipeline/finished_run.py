@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -16,10 +16,51 @@ from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.io.colmap_model import ColmapModel
 from recon3d.io.depth_files import OR_WITHOUT, WrittenDepth, read_written
+from recon3d.io.json_input import read_object
+from recon3d.pipeline.choices import GEOMETRY
 from recon3d.reconstruction.network_views import MAPS, depth_at, pixels_in_picture, sampled, with_points
 
 WITH_DEPTH = "the input is a finished run: nothing was matched, and its depth was read"
+FROM_A_RUN = "the input is a finished run, which says what made it"
+UNTOLD = "unknown: the run does not say by which weights it was made"
 SAME_CAMERA = 0.01  # of the focal length, by which a file's K may differ from that of the cameras
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who made a run: a row of GEOMETRY, or "unknown"."""
+
+    row: str
+    licence: str
+    commercial: bool
+
+
+def maker_of(run: Path, has_depth: bool) -> Maker:
+    """Of a run's folder, by its report.json, else its cameras.json: any words may stand there, and a row that they name counts.
+
+    One that gives no depth did not make the run that has some. A file that cannot be read names none.
+    """
+    for name, *keys in (("report.json", "geometry", "row"), ("cameras.json", "source")):
+        try:
+            found: Any = read_object(run / name)
+        except InputError:
+            continue
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        row = GEOMETRY.get(found) if isinstance(found, str) else None
+        if row is not None and (row.weights is not None or not has_depth):
+            return Maker(found, row.licence, row.commercial)
+    return Maker("unknown", UNTOLD, False)
+
+
+def checked_maker(run: Path, has_depth: bool, commercial_only: bool) -> Maker:
+    """The same. Raises InputError where only weights for commercial use were asked for, and the run's are not known as such."""
+    maker = maker_of(run, has_depth)
+    if commercial_only and not maker.commercial:
+        made = f"it was made by {maker.row}, whose licence is {maker.licence}" if maker.row in GEOMETRY else UNTOLD
+        remedy = "Give the photos to a network that `recon3d weights list` shows as commercial"
+        raise InputError(run, f"{made}, and --commercial-only refuses that", remedy)
+    return maker
 
 
 def with_points_of(model: ColmapModel, geometry: Geometry) -> Geometry:

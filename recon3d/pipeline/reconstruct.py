@@ -77,7 +77,7 @@ class World:
 def reconstruct(request: Request, found: Found, progress: Progress, work: WorkFolder | None = None) -> Outcome:
     """Photos to a scene. Raises InputError where the input cannot be reconstructed."""
     backend = usable_backend(request.device)
-    chosen = plan(request, on_a_gpu=BACKENDS[backend].device == "cuda")
+    chosen = plan(request, on_a_gpu=BACKENDS[backend].device == "cuda", has_depth=found.depth is not None)
     with progress.stage("photos"):
         loaded = loaded_views(request, chosen, found, progress)
         origin = origin_of(loaded.views)

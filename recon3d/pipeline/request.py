@@ -137,8 +137,12 @@ class Plan:
     metric: Metric
 
 
-def plan(request: Request, on_a_gpu: bool = False) -> Plan:
-    """Fill in what the request leaves open; InputError at the flag where a value is wrong."""
+def plan(request: Request, on_a_gpu: bool = False, has_depth: bool | None = False) -> Plan:
+    """Fill in what the request leaves open; InputError at the flag where a value is wrong.
+
+    `has_depth`: the input is a finished run with depth, which is read where the run's own cameras are; None: it was not looked
+    at yet, and nothing that hangs on it is refused.
+    """
     quality = QUALITY[request.quality]
     for flag, value, least in (
         ("--max-size", request.max_size, 32),
@@ -159,10 +163,12 @@ def plan(request: Request, on_a_gpu: bool = False) -> Plan:
         )
     name, rule = chosen_geometry(request)
     check_passes(request, name)
+    if has_depth is not None:
+        check_depth(request, name, has_depth and request.cameras is None)
     return Plan(
         geometry=name,
         geometry_rule=rule,
-        splats=chosen_splats(request, name),
+        splats=chosen_splats(request),
         max_size=quality.max_size if request.max_size is None else request.max_size,
         settings=attempts(quality.matching),
         max_gaussians=most_gaussians(request, on_a_gpu),
@@ -192,15 +198,11 @@ def chosen_geometry(request: Request) -> tuple[str, str]:
 
 
 def check_passes(request: Request, geometry: str) -> None:
-    """Raise InputError where flags on a network's passes or depth are given and the row of GEOMETRY has none such."""
+    """Raise InputError where flags on a network's passes are given and the row of GEOMETRY has none such."""
     if GEOMETRY[geometry].weights is None:
         for flag, value in (("--window", request.window), ("--window-overlap", request.window_overlap)):
             if value is not None:
                 what = f"{geometry} is no network and takes all photos at once"
-                raise InputError(flag, what, "Leave it out, or name a network with --geometry")
-        for flag, asked in (("--keep-sky", request.keep_sky), ("--max-points", request.max_points != MAX_POINTS)):
-            if asked:
-                what = f"{geometry} gives no depth that it could be about"
                 raise InputError(flag, what, "Leave it out, or name a network with --geometry")
     if request.window is not None and request.window_overlap is not None and request.window_overlap >= request.window:
         what = f"windows of {request.window} photos cannot share {request.window_overlap}"
@@ -210,7 +212,24 @@ def check_passes(request: Request, geometry: str) -> None:
         raise InputError("--cache-frames", what, f"Leave it out, or use --geometry {' or '.join(STREAMING)}")
 
 
-def chosen_splats(request: Request, geometry: str) -> str | None:
+def check_depth(request: Request, geometry: str, reads_depth: bool) -> None:
+    """Raise InputError where flags on depth are given and nothing gives any, or what is read has them settled."""
+    if reads_depth:
+        if request.keep_sky:
+            what = "the input is a finished run, in whose depth sky has no confidence any more"
+            raise InputError("--keep-sky", what, "Leave it out, or give the photos and a network with --geometry")
+        return
+    if GEOMETRY[geometry].weights is None:
+        if request.splats == "lift":
+            what = f"--geometry {geometry} gives no depth to lift"
+            raise InputError("--splats", what, "Use points or joint, or a network with --geometry")
+        for flag, asked in (("--keep-sky", request.keep_sky), ("--max-points", request.max_points != MAX_POINTS)):
+            if asked:
+                what = f"{geometry} gives no depth that it could be about"
+                raise InputError(flag, what, "Leave it out, or name a network with --geometry")
+
+
+def chosen_splats(request: Request) -> str | None:
     """The row of SPLATS, None for auto. Raises InputError at the flag that forbids it."""
     row = SPLATS.get(request.splats)
     if request.splats != "auto" and row is None:
@@ -219,9 +238,6 @@ def chosen_splats(request: Request, geometry: str) -> str | None:
     if row is not None and request.commercial_only and not row.commercial:
         what = f"the licence of {request.splats}'s weights is {row.licence}, and --commercial-only refuses them"
         raise InputError("--splats", what, "Use points, lift or joint")
-    if request.splats == "lift" and GEOMETRY[geometry].weights is None:
-        what = f"--geometry {geometry} gives no depth to lift"
-        raise InputError("--splats", what, "Use points or joint, or a network with --geometry")
     if request.splats_weights is not None and (row is None or row.weights is None):
         raise InputError("--splats-weights", f"--splats {request.splats} has no weights", "Name a head with --splats")
     if request.anchors is not None and request.splats != "joint":

@@ -40,7 +40,7 @@ class Output:
 
 def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Progress) -> dict[str, Any]:
     """Carry out a request and write its files; returns the report. Raises InputError, leaving nothing behind."""
-    plan(request)  # flags first: they cost nothing to check
+    plan(request, has_depth=None)  # flags first: they cost nothing to check
     for path in inputs:
         check_exists(path)
     for path in (request.cameras, request.masks):
@@ -51,6 +51,7 @@ def run(inputs: tuple[Path, ...], request: Request, output: Output, progress: Pr
     from recon3d.io.detect import detect
 
     found = detect(inputs)
+    plan(request, has_depth=found.depth is not None)
     check_output(output, found)
 
     from recon3d.pipeline.artefacts import WorkFolder, fingerprint

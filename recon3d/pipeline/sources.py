@@ -26,7 +26,7 @@ from recon3d.models.pictures import Answer, KnownOfPhotos
 from recon3d.models.weights import table
 from recon3d.pipeline.artefacts import Arrays, Keeper, pack_mapping, unpack_mapping
 from recon3d.pipeline.choices import GEOMETRY, GUESSING
-from recon3d.pipeline.finished_run import WITH_DEPTH, with_depth, with_points_of
+from recon3d.pipeline.finished_run import FROM_A_RUN, WITH_DEPTH, checked_maker, with_depth, with_points_of
 from recon3d.pipeline.network_sources import has_known, in_known_world, known_to_tell, share_of_sky, taking_part
 from recon3d.pipeline.plan import NetworkPlan, bounded, network_device, plans, stepping_down
 from recon3d.pipeline.request import Plan, Request
@@ -113,13 +113,21 @@ def of_mapping(views: Views, found: Mapping, asked: Asked) -> Sourced:
 
 
 def of_model(views: Views, model: ColmapModel, asked: Asked) -> Sourced:
-    """Of a finished model: its cameras and points, and of a run's folder the depth that was written into it."""
+    """Of a finished model: its cameras and points, and of a run's folder the depth that was written into it. The run's row
+    and licence stay those of what it was made by."""
+    run, depth = asked.loaded.run, asked.loaded.depth
+    maker = None if run is None else checked_maker(run, depth is not None, asked.request.commercial_only)
     found = of_mapping(views, mapping_of_model(model, views), asked)
-    known = with_points_of(model, found.geometry)
-    if asked.loaded.depth is None:
-        return replace(found, geometry=known)
-    known = with_depth(found.views, known, asked.loaded.depth, asked.request.max_points)
-    return replace(found, geometry=known, report=replace(found.report, points=len(known.points), why=WITH_DEPTH))
+    known, report = with_points_of(model, found.geometry), found.report
+    if maker is not None:
+        if not maker.commercial:
+            asked.progress.note(f"the licence of what made the input: {maker.licence}; no commercial use")
+        known = replace(known, source=maker.row)
+        report = replace(report, row=maker.row, rule=FROM_A_RUN, licence=maker.licence)
+    if depth is not None:
+        known = with_depth(found.views, known, depth, asked.request.max_points)
+    why = report.why if known.depth is None else WITH_DEPTH
+    return replace(found, geometry=known, report=replace(report, points=len(known.points), why=why))
 
 
 def looked_for_folds(views: Views, found: Mapping, known: Geometry, asked: Asked) -> FoldedReport | None:

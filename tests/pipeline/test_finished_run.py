@@ -19,6 +19,8 @@ from recon3d.io.depth_files import read_written, write_depth
 from recon3d.io.detect import detect
 from recon3d.io.load import load_views
 from recon3d.io.pictures import write_picture
+from recon3d.pipeline.choices import GEOMETRY
+from recon3d.pipeline.finished_run import UNTOLD
 from recon3d.pipeline.request import Request, plan
 from recon3d.pipeline.sources import Asked, Sourced, sourced
 from recon3d.progress import Progress
@@ -59,7 +61,8 @@ def folder(truth, tmp_path: Path) -> Path:
 
 def given_back(folder: Path, **words) -> Sourced:
     request = Request(**words)
-    chosen, found = plan(request), detect([folder])
+    found = detect([folder])
+    chosen = plan(request, has_depth=found.depth is not None)
     loaded = load_views(found, max_size=chosen.max_size, max_images=request.max_images, masks=request.masks)
     return sourced(loaded.views, Asked(request, chosen, loaded, str(folder), None, Progress()))
 
@@ -115,6 +118,89 @@ def test_the_depth_of_a_run_of_a_runs_folder_is_its_own(truth, folder, tmp_path)
     for i in range(3):
         first, second = (read_written(run / "depth" / f"{i}.npz", (96, 128)) for run in (folder, tmp_path / "again"))
         assert np.allclose(first.depth, second.depth, rtol=1e-3) and np.allclose(first.K, second.K)
+
+
+def test_depth_that_is_read_is_what_flags_on_depth_are_about(folder):
+    found = given_back(folder, max_points=100, splats="lift")
+    assert found.geometry.depth is not None and 50 < len(found.geometry.points) <= 100
+    assert found.report.points == len(found.geometry.points)
+    with pytest.raises(InputError, match=r"^--keep-sky: the input is a finished run"):
+        given_back(folder, keep_sky=True)
+    for words in ({"max_points": 100}, {"splats": "lift"}):
+        with pytest.raises(InputError, match="colmap gives no depth"):  # other cameras: the run's depth is not read
+            given_back(folder, cameras=folder / "cameras.json", **words)
+    shutil.rmtree(folder / "depth")
+    for words in ({"max_points": 100}, {"splats": "lift"}, {"keep_sky": True}):
+        with pytest.raises(InputError, match="colmap gives no depth"):
+            given_back(folder, **words)
+
+
+def test_the_command_takes_flags_on_the_depth_of_a_run(folder, tmp_path, capsys):
+    arguments = ["run", str(folder), "--out", str(tmp_path / "again.ply"), "--quality", "preview", "--refine", "0"]
+    assert outcome([*arguments, "--keep-sky"]) == 2
+    assert "--keep-sky: the input is a finished run" in capsys.readouterr().err
+    assert outcome([*arguments, "--splats", "lift", "--max-points", "100"]) == 0
+    report = json.loads((tmp_path / "again.report.json").read_text())
+    assert report["splats"]["row"] == "lift" and report["geometry"]["points"] <= 100
+
+
+def test_depth_of_other_pictures_is_not_said_to_be_read(folder):
+    for i in range(3):
+        (folder / "depth" / f"{i}.npz").rename(folder / "depth" / f"other{i}.npz")
+    found = given_back(folder)
+    assert found.geometry.depth is None
+    assert found.report.why == "the input is a finished model: nothing was matched"
+
+
+def named(folder: Path, report: object, source: object) -> None:
+    """What the run's two files say made it."""
+    (folder / "report.json").write_text(json.dumps(report))
+    cameras = json.loads((folder / "cameras.json").read_text())
+    (folder / "cameras.json").write_text(json.dumps(cameras | {"source": source}))
+
+
+@pytest.mark.parametrize(
+    ("report", "source", "row"),
+    [
+        ({"geometry": {"row": "vggt-1b"}}, "vggt-1b", "vggt-1b"),
+        ({"geometry": {"row": "vggt-1b"}}, "da3-small", "vggt-1b"),
+        ({}, "vggt-1b", "vggt-1b"),
+        ({"geometry": {"row": "colmap"}}, "da3-large", "da3-large"),  # COLMAP made no depth
+        ({"geometry": {"row": "da3-small"}}, None, "da3-small"),
+        ({"geometry": {"row": ["vggt-1b"]}}, 3, "unknown"),
+        ([], "a network <b>of mine</b>", "unknown"),
+        ({"geometry": "vggt-1b"}, "colmap", "unknown"),
+    ],
+)
+def test_the_licence_of_depth_is_that_of_what_made_it(folder, report, source, row):
+    named(folder, report, source)
+    found = given_back(folder)
+    made = GEOMETRY.get(row)
+    assert found.report.row == found.geometry.source == row
+    assert found.report.licence == (UNTOLD if made is None else made.licence)
+    if made is not None and made.commercial:
+        assert given_back(folder, commercial_only=True).report.row == row
+        return
+    with pytest.raises(InputError, match="--commercial-only refuses") as refused:
+        given_back(folder, commercial_only=True)
+    assert "of mine" not in str(refused.value)
+
+
+def test_a_run_of_a_run_tells_the_same_licence(folder, tmp_path):
+    named(folder, {"geometry": {"row": "vggt-1b"}}, "vggt-1b")
+    arguments = ["--quality", "preview", "--refine", "0"]
+    assert outcome(["run", str(folder), "--out", str(tmp_path / "again"), *arguments]) == 0
+    report = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert (report["geometry"]["row"], report["geometry"]["licence"]) == ("vggt-1b", GEOMETRY["vggt-1b"].licence)
+    assert json.loads((tmp_path / "again" / "cameras.json").read_text())["source"] == "vggt-1b"
+    assert outcome(["run", str(tmp_path / "again"), "--out", str(tmp_path / "third"), "--commercial-only"]) == 2
+
+
+def test_cameras_of_a_run_of_colmap_are_free(folder):
+    shutil.rmtree(folder / "depth")
+    named(folder, {"geometry": {"row": "colmap"}}, "colmap")
+    found = given_back(folder, commercial_only=True)
+    assert (found.report.row, found.report.licence) == ("colmap", GEOMETRY["colmap"].licence)
 
 
 def resaved(file: Path, **changed) -> None:

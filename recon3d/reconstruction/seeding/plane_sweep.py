@@ -50,10 +50,8 @@ def swept(
     """Small pictures of all views, and z-depth of the views that have neighbours (at most REFERENCES of them), 0 where no
     other depth map agrees."""
     small = [small_picture(views, geometry, i) for i in range(len(views))]
-    near = neighbours(geometry)
+    near = neighbours(geometry, REFERENCES)
     references = [i for i in range(len(views)) if near[i]]
-    if len(references) > REFERENCES:
-        references = [references[i] for i in np.linspace(0, len(references) - 1, REFERENCES).round().astype(int)]
     depths = {i: depth_map(i, near[i], small, inverse_depths(geometry, i), device) for i in references}
     return small, {i: depths[i] * (agreeing(i, depths, small) >= AGREEING) for i in references}
 
@@ -67,28 +65,37 @@ def small_picture(views: Views, geometry: Geometry, i: int) -> Small:
     return Small(grey.numpy(), K, geometry.cameras.camera_from_world[i].numpy())
 
 
-def neighbours(geometry: Geometry) -> list[list[int]]:
-    """For every view the ones that share most points with it, of those seen under a useful angle."""
+def neighbours(geometry: Geometry, most: int | None = None) -> list[list[int]]:
+    """For every view the ones that share most points with it, of those seen under a useful angle.
+
+    `most`: of the views that have some, only so many get theirs, evenly spread; the others' lists are empty.
+    """
     tracks, count = geometry.tracks, len(geometry)
+    found: list[list[int]] = [[] for _ in range(count)]
     if tracks is None:
-        return [[] for _ in range(count)]
+        return found
     sees = torch.zeros(count, len(geometry.points), dtype=torch.bool)
     sees[tracks.view, tracks.point] = True
-    rays = torch.nn.functional.normalize(geometry.points[None] - geometry.cameras.centers_in_world[:, None], dim=-1)
-    found = []
-    for i in range(count):
-        scores = []
-        for j in range(count):
-            both = sees[i] & sees[j]
-            if i == j or int(both.sum()) < 8:
-                scores.append(0.0)
-                continue
-            angles = torch.rad2deg(torch.acos((rays[i, both] * rays[j, both]).sum(-1).clamp(-1, 1)))
-            # Under 4 degrees depth is uncertain, over 40 the two windows show different things.
-            useful = (angles / 4).clamp(max=1) * (40 / angles.clamp_min(1e-6)).clamp(max=1) ** 2
-            scores.append(float(useful.sum()))
-        best = sorted(range(count), key=lambda j: -scores[j])[:NEIGHBOURS]
-        found.append([j for j in best if scores[j] > 0])
+    common = sees.float() @ sees.float().T
+    centers = geometry.cameras.centers_in_world
+
+    def score(i: int, j: int) -> float:
+        if i == j or common[i, j] < 8:
+            return 0.0
+        points = geometry.points[sees[i] & sees[j]]
+        one, other = (torch.nn.functional.normalize(points - centers[k], dim=-1) for k in (i, j))
+        angles = torch.rad2deg(torch.acos((one * other).sum(-1).clamp(-1, 1)))
+        # Under 4 degrees depth is uncertain, over 40 the two windows show different things.
+        useful = (angles / 4).clamp(max=1) * (40 / angles.clamp_min(1e-6)).clamp(max=1) ** 2
+        return float(useful.sum())
+
+    references = [i for i in range(count) if any(score(i, j) > 0 for j in range(count))]
+    if most is not None and len(references) > most:
+        references = [references[i] for i in np.linspace(0, len(references) - 1, most).round().astype(int)]
+    for i in references:
+        scores = [score(i, j) for j in range(count)]
+        best = sorted(range(count), key=lambda j, scores=scores: -scores[j])[:NEIGHBOURS]
+        found[i] = [j for j in best if scores[j] > 0]
     return found
 
 
