@@ -281,6 +281,7 @@ def test_renders_of_a_run_whose_photos_are_larger_than_it_draws_are_measured_too
     assert all(r.status == "failed" and "34x26 or 64x48 pixels" in str(r.why) for r in records(ask))
     for scene in (tmp_path / "runs").iterdir():
         (scene / "report.json").write_text("{}")
+        (scene / "sparse").mkdir(exist_ok=True)
     views = records(replace(ask, out=tmp_path / "ours"))
     assert views and all(r.status == "ok" and r.figures["psnr"] > 25 for r in views)
     large = records(replace(ask, out=tmp_path / "large", size="56"))  # what was never drawn is not made up
