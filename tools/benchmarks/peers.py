@@ -80,14 +80,14 @@ def drawn(rasterization: Callable, p: torch.nn.ParameterDict, pose: Tensor, K: T
     return rgb[0, ..., :3].permute(2, 0, 1), info
 
 
-def rasterization_of_ours(means, quats, scales, opacities, colors, poses, Ks, width, height, sh_degree, **_: Any):
+def rasterization_of_ours(means, quats, scales, opacities, colors, poses, Ks, width, height, sh_degree, **unused: Any):
     """gsplat's call, drawn by our kernels. Its strategies read the gradient of `means2d`, which `hand_over` puts there."""
     screen = Screen()
     sh = colors[:, : (sh_degree + 1) ** 2]
     rgb, _, alpha = rasterize(means, quats, scales, opacities, sh, poses, Ks, width, height, screen)
-    means2d = torch.zeros(1, len(means), 2, requires_grad=True)
-    told = {"width": width, "height": height, "n_cameras": 1, "gaussian_ids": None, "screen": screen}
-    return rgb.permute(0, 2, 3, 1), alpha, {"means2d": means2d, "radii": screen.radii, **told}
+    info: dict[str, Any] = {"width": width, "height": height, "n_cameras": 1, "gaussian_ids": None, "screen": screen}
+    info |= {"means2d": torch.zeros(1, len(means), 2, requires_grad=True), "radii": screen.radii}
+    return rgb.permute(0, 2, 3, 1), alpha, info
 
 
 def hand_over(info: dict[str, Any]) -> None:
