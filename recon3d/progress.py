@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -97,3 +97,8 @@ def peak_memory(interval: float = 0.05) -> Iterator[Callable[[], float]]:
     finally:
         stop.set()
         thread.join()
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """At most so many names for a note, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

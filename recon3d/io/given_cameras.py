@@ -13,6 +13,7 @@ from recon3d.io.colmap_model import read_model
 from recon3d.io.detect import CAMERA_FILES, cameras_kind, model_files, model_folder, refuse_captures
 from recon3d.io.photos import SUFFIXES
 from recon3d.io.transforms_json import read_transforms, split_files
+from recon3d.progress import first_of
 
 # What cameras_kind finds -> who reads it.
 READERS = {
@@ -81,16 +82,11 @@ def not_matched(cameras: Sequence[str], photos: Sequence[str], of: int) -> str |
     parts = []
     if cameras:
         belong = "belongs" if len(cameras) == 1 else "belong"
-        parts.append(f"{len(cameras)} of its cameras {belong} to no photo ({_first(cameras)})")
+        parts.append(f"{len(cameras)} of its cameras {belong} to no photo ({first_of(cameras, NAMED)})")
     if photos:
         have = "has" if len(photos) == 1 else "have"
-        parts.append(f"{len(photos)} of the {of} photos {have} no camera in it ({_first(photos)})")
+        parts.append(f"{len(photos)} of the {of} photos {have} no camera in it ({first_of(photos, NAMED)})")
     return f"{', and '.join(parts)}; names must match" if parts else None
-
-
-def _first(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _belong(photo: str, camera: str) -> bool:

@@ -17,7 +17,7 @@ from recon3d.models.checkpoints import Checkpoint
 from recon3d.models.pictures import Answer, KnownOfPhotos
 from recon3d.pipeline.request import Request
 from recon3d.pipeline.stage_reports import KnownCamerasReport
-from recon3d.progress import Progress
+from recon3d.progress import Progress, first_of
 from recon3d.reconstruction.depth_of_known import DepthFit, solved_again, unconfirmed
 from recon3d.reconstruction.given_mistakes import disagreement
 from recon3d.reconstruction.known_cameras import CamerasFit, moved_to_known
@@ -25,7 +25,6 @@ from recon3d.reconstruction.network_views import in_photos, with_points
 from recon3d.sfm.registration import image_sizes, shared_cameras
 
 PIXELS_FOR_CAMERAS = "take part in the network's pass, which gives their cameras"
-NAMED = 5  # photos at most that a note names
 CAMERAS_KNOWN = "take no part in the network's pass: their cameras were given"
 
 
@@ -101,7 +100,7 @@ def say_unconfirmed(fits: tuple[DepthFit, ...], names: Sequence[str], progress: 
         unit = "it is what the network says, and may be several times off in the unit of the known cameras"
         progress.note(f"{what} any photo: {unit}. Give photos with more overlap, taken from places further apart")
         return
-    shown = ", ".join(names[i] for i in rows[:NAMED]) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+    shown = first_of([names[i] for i in rows])
     progress.note(f"{what} {len(rows)} of {len(fits)} photos, which get no confidence and no Gaussians: {shown}")
 
 

@@ -21,14 +21,13 @@ from recon3d.io.pictures import write_picture
 from recon3d.io.splat_files import read_splats
 from recon3d.pipeline.export import splat_file
 from recon3d.pipeline.outputs import output_names
-from recon3d.progress import Progress
+from recon3d.progress import Progress, first_of
 from recon3d.reconstruction.camera_path import fly_through
 from recon3d.rendering.render import render
 
 FPS = 30
 FILM_SIZE = 1280  # longest side in pixels
 LEAST_ALPHA = 0.5 / 255  # what no picture shows
-NAMED = 5  # cameras that a note names
 
 
 def scene_files(scene: Path, cameras: Path | None) -> tuple[Path, Path]:
@@ -84,9 +83,8 @@ def pictures(
         yield (rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
         progress.advance(i + 1, len(cameras), "pictures")
     if empty:
-        some = ", ".join(empty[:NAMED]) + (f" and {len(empty) - NAMED} more" if len(empty) > NAMED else "")
         what = "no splat in the picture: cameras and splats may stand in different worlds (cameras.json of a run says where)"
-        progress.note(f"{some}: {what}")
+        progress.note(f"{first_of(empty)}: {what}")
 
 
 def render_pictures(

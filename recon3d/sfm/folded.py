@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from recon3d.core.geometry import Geometry
+from recon3d.progress import first_of
 
 # Degrees between rays, and ratio of scales, up to which SIFT finds most features again. With 1.5 three of 60 parts of few photos
 # of street, a drive forward, were suspected: a camera further on then judged what lay three times the way ahead.
@@ -71,12 +72,8 @@ def in_words(found: FoldedReport) -> str:
     """One line for the user."""
     seen = f"{found.against} of the {found.judged} parts of these photos in which both should see the same show something else"
     mend = "two like places may have been joined into one: look at the scene there, or run them apart"
-    return f"{named(found.photos)} may not have been taken where the model has them, beside {named(found.among)}: {seen}; {mend}"
-
-
-def named(photos: Sequence[str]) -> str:
-    """Up to six names, and how many more."""
-    return ", ".join(photos[:6]) + (f" and {len(photos) - 6} more" if len(photos) > 6 else "")
+    where = f"may not have been taken where the model has them, beside {first_of(found.among)}"
+    return f"{first_of(found.photos)} {where}: {seen}; {mend}"
 
 
 def across(cells: Cells, apart: Annotated[np.ndarray, "N"]) -> tuple[int, int]:
