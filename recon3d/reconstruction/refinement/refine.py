@@ -23,6 +23,7 @@ from recon3d.reconstruction.refinement import densification
 from recon3d.reconstruction.refinement.densification import Moment
 from recon3d.reconstruction.refinement.density import bearable
 from recon3d.reconstruction.refinement.distractors import Distractors
+from recon3d.reconstruction.refinement.nearness import ALL_EVERY, compared, surroundings
 from recon3d.reconstruction.refinement.optimizer import Parameters
 from recon3d.reconstruction.refinement.photo_parameters import CameraMotions, Exposures, pinned
 from recon3d.rendering import render
@@ -193,6 +194,7 @@ class Session:
         self.motions = CameraMotions(len(views), self.extent, self.device) if options.refine_cameras else None
         self.exposures = Exposures(len(views), self.device) if options.exposure else None
         self.distractors = Distractors(geometry.cameras, chosen, self.device) if options.robust else None
+        self.near = surroundings(geometry[chosen], self.parameters.values["means"])
         self.numbers = self.seen.nonzero()[:, 0].to(self.device)
         pixels = sum(photo.rgb[0].numel() for photo in full)
         density = bearable(geometry[chosen]) if options.density is None else options.density
@@ -267,16 +269,22 @@ class Session:
             camera = self.motions.moved(camera, photo.view)
         height, width = photo.rgb.shape[1:]
         scales, opacities = leaves["log_scales"].exp(), torch.sigmoid(leaves["logits"])
+        near = self.near if self.parameters.steps % ALL_EVERY else None
+        drawn = opacities * near.hold(leaves["means"].detach()) if near else opacities
         rgb, depth, alpha = render.rasterize(
-            leaves["means"], leaves["quats"], scales, opacities, leaves["sh"], camera[None], photo.K[None], width, height,
-            screen, backend=options.backend,
+            leaves["means"], leaves["quats"], scales, drawn, leaves["sh"], camera[None], photo.K[None], width, height, screen,
+            backend=options.backend,
         )  # fmt: skip
         rgb = rgb[0]
         if self.exposures:
             rgb = self.exposures.applied(rgb, photo.view)
-        if self.distractors:
+        if self.distractors and not near:
             self.distractors.observe(photo.view, rgb.detach(), photo.rgb, photo.mask, depth[0].detach(), alpha[0].detach())
+        if self.distractors:
             photo = replace(photo, mask=self.distractors.allowed(photo.view, photo.mask, (height, width)))
+        if near:
+            rgb = rgb + (1 - alpha[0]) * torch.rand(3, 1, 1, generator=self.generator, device=self.device)
+            photo = replace(photo, mask=compared(alpha[0].detach(), photo.mask))
         total = photometric_loss(rgb, photo)
         opacity_penalty, scale_penalty = self.strategy.opacity_penalty, self.strategy.scale_penalty
         if opacity_penalty or scale_penalty:
@@ -312,7 +320,8 @@ class Session:
 def photometric_loss(rgb: Annotated[Tensor, "3 H W"], photo: Photo) -> Tensor:
     """0.8 L1 + 0.2 (1 - SSIM) over what the mask allows (3DGS, eq. 7)."""
     difference = (rgb - photo.rgb).abs().mean(0)
-    absolute = difference.mean() if photo.mask is None else difference[photo.mask].mean()
+    # A product, since choosing pixels would stop the device until it has counted them.
+    absolute = difference.mean() if photo.mask is None else (difference * photo.mask).sum() / photo.mask.sum()
     return (1 - SSIM_WEIGHT) * absolute + SSIM_WEIGHT * (1 - ssim(rgb, photo.rgb, photo.mask))
 
 

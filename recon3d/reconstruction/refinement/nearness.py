@@ -1,0 +1,59 @@
+"""What is near is made opaque: a backdrop that shines through surfaces looks right in the seen photos, and wrong elsewhere.
+
+A photo alone does not tell a surface from a veil before a backdrop of its colours. So most steps draw what is near over a
+random colour in place of what is far, and compare only the pixels that it nearly fills by itself: there it has to hide the
+colour. All other pixels, and with them what is truly far, have the remaining steps. A random background is an option of
+3DGS' published trainer, for whole pictures of objects; asking only what is nearly opaque already is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from torch import Tensor
+
+from recon3d.core.geometry import Geometry
+from recon3d.metrics.image import WINDOW
+from recon3d.reconstruction.refinement.density import known_points
+
+# By tools/benchmarks/opaque.py: see docs/measurements.md, Scenes.
+ALL_EVERY = 4  # steps, of which one draws everything
+NEARLY = 0.8  # alpha of what is near in a pixel that is compared in the others
+FAR = 2.25  # times the distance of the known points; the backdrop of seeding stands at 3
+MOST_POINTS = 0.98  # of them lie nearer than what is called their distance
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """A sphere about the cameras. What lies outside of it is far."""
+
+    middle: Annotated[Tensor, "3"]
+    radius: float  # world units
+
+    def hold(self, means: Annotated[Tensor, "G 3"]) -> Annotated[Tensor, "G"]:
+        """Which are near (bool)."""
+        return (means - self.middle).norm(dim=1) <= self.radius
+
+
+def surroundings(geometry: Geometry, means: Annotated[Tensor, "G 3"]) -> Surroundings | None:
+    """Of the (seen) cameras and the points that are known, on the device of the means; None where no points are known, or
+    all means are near."""
+    points = known_points(geometry)
+    if not len(points):
+        return None
+    middle = geometry.cameras.centers_in_world.mean(0)
+    radius = FAR * float((points - middle).norm(dim=1).quantile(MOST_POINTS))
+    found = Surroundings(middle.to(means), radius)
+    return None if bool(found.hold(means).all()) else found
+
+
+def compared(alpha: Annotated[Tensor, "H W"], mask: Annotated[Tensor, "H W"] | None) -> Annotated[Tensor, "H W"]:
+    """The pixels (bool) that what is near nearly fills, within the mask; all of the mask where SSIM finds none of them.
+
+    The device is not asked.
+    """
+    filled = alpha >= NEARLY if mask is None else (alpha >= NEARLY) & mask
+    edge = WINDOW // 2
+    none = ~filled[edge:-edge, edge:-edge].any()
+    return filled | none if mask is None else filled | (none & mask)

@@ -1,0 +1,76 @@
+"""What is near hides what is far behind it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recon3d.core.gaussians import Gaussians
+from recon3d.reconstruction.refinement import refine as refining
+from recon3d.reconstruction.refinement.nearness import compared, surroundings
+from recon3d.reconstruction.refinement.refine import Refinement, refine
+from recon3d.reconstruction.seeding.seed import seed
+from recon3d.rendering.render import render
+from tests.reconstruction.scenes import bare_geometry, plane_photos, splat_photos, views_of
+
+
+def near_alpha(gaussians: Gaussians, geometry) -> torch.Tensor:
+    """Of the wall alone [N,H,W], as all cameras see it: it lies within 2 units of the origin, the backdrop beyond 5."""
+    near = (gaussians.means.norm(dim=1) < 4).nonzero()[:, 0]
+    assert 0 < len(near) < len(gaussians)
+    return render(gaussians[near], geometry.cameras, device="cpu").alpha
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_no_backdrop_shines_through_a_wall(monkeypatch, masked):
+    views, geometry, _ = plane_photos()
+    if masked:
+        mask = torch.ones(144, 192, dtype=torch.bool)
+        mask[:, 150:] = False
+        views = replace(views, masks=(mask,) * len(views))
+    start = seed(views, geometry)
+    options = Refinement(steps=200, half_until=0.0)
+    leaks = []
+    for every in (4, 1):
+        monkeypatch.setattr(refining, "ALL_EVERY", every)
+        refined = refine(views, geometry, start, options).gaussians
+        leaks.append(float(1 - near_alpha(refined, geometry)[:, 30:-30, 30:-60].mean()))
+    assert leaks[0] < 0.5 * leaks[1], leaks
+
+
+def test_what_is_far_has_the_colours_of_the_photos_where_nothing_is_near():
+    """A wall of which the right half was cut away, so that photos show a red sky there."""
+    views, geometry, _ = plane_photos()
+    pictures = torch.stack([views.rgb(i) for i in range(len(views))])
+    pictures[:, :, :, 120:] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+    sky = views_of(pictures)
+    left = geometry.with_points(geometry.points[:, 0] < -0.2)
+    refined = refine(sky, left, seed(sky, left), Refinement(steps=300, half_until=0.0)).gaussians
+    shown = render(refined, left.cameras, device="cpu").rgb[:, :, 20:-20, 135:180]
+    assert float((shown - pictures[:, :, 20:-20, 135:180]).abs().mean()) < 0.05
+
+
+def test_surroundings_reach_as_far_as_most_points_and_a_scene_without_a_backdrop_has_none():
+    _, geometry, _ = plane_photos()
+    middle = geometry.cameras.centers_in_world.mean(0)
+    distances = (geometry.points - middle).norm(dim=1)
+    beyond = torch.cat([geometry.points, middle + torch.tensor([[0.0, 0, 2.3], [0, 0, 2.2]]) * distances.max()]).float()
+    found = surroundings(geometry, beyond)
+    assert found is not None and 2.2 * distances.median() < found.radius <= 2.25 * distances.max()
+    assert found.hold(beyond)[:400].all() and not found.hold(beyond)[400]
+    assert surroundings(geometry, geometry.points.float()) is None
+    _, without_points, gaussians = splat_photos()
+    assert surroundings(without_points, 100 * gaussians.means) is None
+    assert surroundings(bare_geometry(geometry.cameras), beyond) is None
+
+
+def test_pixels_are_compared_that_are_nearly_filled_and_all_where_none_is():
+    alpha, mask = torch.zeros(20, 30), torch.zeros(20, 30, dtype=torch.bool)
+    mask[:, :15] = True
+    assert compared(alpha, None).all() and torch.equal(compared(alpha, mask), mask)
+    alpha[8:12, 10:20] = 0.9
+    assert torch.equal(compared(alpha, None), alpha > 0.5)
+    assert torch.equal(compared(alpha, mask), (alpha > 0.5) & mask)
+    only_at_the_edge = torch.zeros(20, 30)
+    only_at_the_edge[:4] = 1.0  # SSIM says nothing about the five outermost rows
+    assert compared(only_at_the_edge, None).all()
