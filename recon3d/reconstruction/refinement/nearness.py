@@ -1,8 +1,9 @@
 """What is near is made opaque: a backdrop that shines through surfaces looks right in the seen photos, and wrong elsewhere.
 
 A photo alone does not tell a surface from a veil before a backdrop of its colours. So most steps draw what is near over a
-random colour in place of what is far, and compare only the pixels that it nearly fills by itself: there it has to hide the
-colour. All other pixels, and with them what is truly far, have the remaining steps. A random background is an option of
+random colour in place of what is far, and compare only the pixels that it nearly fills by itself, of those where the first
+Gaussians (points and stereo) have a surface: there it has to hide the colour. All other pixels, and with them what is truly
+far, have the remaining steps. A random background is an option of
 3DGS' published trainer, for whole pictures of objects; asking only what is nearly opaque already is ours.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import torch
 from torch import Tensor
 
 from recon3d.core.geometry import Geometry
@@ -20,6 +22,7 @@ from recon3d.reconstruction.refinement.density import known_points
 # By tools/benchmarks/opaque.py: see docs/measurements.md, Scenes.
 ALL_EVERY = 4  # steps, of which one draws everything
 NEARLY = 0.8  # alpha of what is near in a pixel that is compared in the others
+SURFACE = 0.5  # the same of the first Gaussians; those of stereo begin with about 0.7
 FAR = 2.25  # times the distance of the known points; the backdrop of seeding stands at 3
 MOST_POINTS = 0.98  # of them lie nearer than what is called their distance
 
@@ -48,12 +51,13 @@ def surroundings(geometry: Geometry, means: Annotated[Tensor, "G 3"]) -> Surroun
     return None if bool(found.hold(means).all()) else found
 
 
-def compared(alpha: Annotated[Tensor, "H W"], mask: Annotated[Tensor, "H W"] | None) -> Annotated[Tensor, "H W"]:
-    """The pixels (bool) that what is near nearly fills, within the mask; all of the mask where SSIM finds none of them.
-
-    The device is not asked.
+def compared(
+    alpha: Annotated[Tensor, "H W"], surface: Annotated[Tensor, "H W"], mask: Annotated[Tensor, "H W"] | None
+) -> Annotated[Tensor, "H W"]:
+    """The pixels (bool) of a surface that what is near nearly fills, within the mask; all of the mask where SSIM finds none
+    of them. The device is not asked.
     """
-    filled = alpha >= NEARLY if mask is None else (alpha >= NEARLY) & mask
+    allowed = torch.ones_like(surface) if mask is None else mask
+    filled = (alpha >= NEARLY) & surface & allowed
     edge = WINDOW // 2
-    none = ~filled[edge:-edge, edge:-edge].any()
-    return filled | none if mask is None else filled | (none & mask)
+    return filled | (allowed & ~filled[edge:-edge, edge:-edge].any())

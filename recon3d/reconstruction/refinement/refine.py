@@ -23,7 +23,7 @@ from recon3d.reconstruction.refinement import densification
 from recon3d.reconstruction.refinement.densification import Moment
 from recon3d.reconstruction.refinement.density import bearable
 from recon3d.reconstruction.refinement.distractors import Distractors
-from recon3d.reconstruction.refinement.nearness import ALL_EVERY, compared, surroundings
+from recon3d.reconstruction.refinement.nearness import ALL_EVERY, SURFACE, compared, surroundings
 from recon3d.reconstruction.refinement.optimizer import Parameters
 from recon3d.reconstruction.refinement.photo_parameters import CameraMotions, Exposures, pinned
 from recon3d.rendering import render
@@ -103,6 +103,7 @@ class Photo:
     mask: Annotated[Tensor, "H W"] | None
     camera_from_world: Annotated[Tensor, "4 4"]
     K: Annotated[Tensor, "3 3"]
+    surface: Annotated[Tensor, "H W"] | None = None  # bool: where the first Gaussians have something near
 
 
 class Clock:
@@ -195,6 +196,8 @@ class Session:
         self.exposures = Exposures(len(views), self.device) if options.exposure else None
         self.distractors = Distractors(geometry.cameras, chosen, self.device) if options.robust else None
         self.near = surroundings(geometry[chosen], self.parameters.values["means"])
+        if self.near:
+            self.sizes = tuple([self.with_surface(photo) for photo in photos] for photos in self.sizes)
         self.numbers = self.seen.nonzero()[:, 0].to(self.device)
         pixels = sum(photo.rgb[0].numel() for photo in full)
         density = bearable(geometry[chosen]) if options.density is None else options.density
@@ -203,6 +206,19 @@ class Session:
         self.losses: list[Tensor] = []  # on the device, until the next mark
         self.order: list[int] = []
         self.clock = Clock(options)
+
+    @torch.no_grad()
+    def with_surface(self, photo: Photo) -> Photo:
+        """The photo, and where what is near of the first Gaussians fills it."""
+        assert self.near
+        values, scales = self.parameters.values, self.parameters.scales
+        opacities = self.parameters.opacities * self.near.hold(values["means"])
+        height, width = photo.rgb.shape[1:]
+        _, _, alpha = render.rasterize(
+            values["means"], values["quats"], scales, opacities, values["sh"][:, :1], photo.camera_from_world[None],
+            photo.K[None], width, height, backend=self.options.backend,
+        )  # fmt: skip
+        return replace(photo, surface=alpha[0] >= SURFACE)
 
     def work(self, progress: Progress) -> None:
         options, step = self.options, 0
@@ -284,7 +300,8 @@ class Session:
             photo = replace(photo, mask=self.distractors.allowed(photo.view, photo.mask, (height, width)))
         if near:
             rgb = rgb + (1 - alpha[0]) * torch.rand(3, 1, 1, generator=self.generator, device=self.device)
-            photo = replace(photo, mask=compared(alpha[0].detach(), photo.mask))
+            assert photo.surface is not None
+            photo = replace(photo, mask=compared(alpha[0].detach(), photo.surface, photo.mask))
         total = photometric_loss(rgb, photo)
         opacity_penalty, scale_penalty = self.strategy.opacity_penalty, self.strategy.scale_penalty
         if opacity_penalty or scale_penalty:

@@ -64,13 +64,15 @@ def test_surroundings_reach_as_far_as_most_points_and_a_scene_without_a_backdrop
     assert surroundings(bare_geometry(geometry.cameras), beyond) is None
 
 
-def test_pixels_are_compared_that_are_nearly_filled_and_all_where_none_is():
+def test_pixels_of_surfaces_are_compared_that_are_nearly_filled_and_all_where_none_is():
     alpha, mask = torch.zeros(20, 30), torch.zeros(20, 30, dtype=torch.bool)
+    everywhere = torch.ones_like(mask)
     mask[:, :15] = True
-    assert compared(alpha, None).all() and torch.equal(compared(alpha, mask), mask)
+    assert compared(alpha, everywhere, None).all() and torch.equal(compared(alpha, everywhere, mask), mask)
     alpha[8:12, 10:20] = 0.9
-    assert torch.equal(compared(alpha, None), alpha > 0.5)
-    assert torch.equal(compared(alpha, mask), (alpha > 0.5) & mask)
+    assert torch.equal(compared(alpha, everywhere, None), alpha > 0.5)
+    assert torch.equal(compared(alpha, everywhere, mask), (alpha > 0.5) & mask)
+    assert torch.equal(compared(alpha, mask, None), (alpha > 0.5) & mask)
     only_at_the_edge = torch.zeros(20, 30)
     only_at_the_edge[:4] = 1.0  # SSIM says nothing about the five outermost rows
-    assert compared(only_at_the_edge, None).all()
+    assert compared(only_at_the_edge, everywhere, None).all()
