@@ -22,7 +22,7 @@ from recon3d.reconstruction.refinement.density import known_points
 # By tools/benchmarks/opaque.py: see docs/measurements.md, Scenes.
 ALL_EVERY = 4  # steps, of which one draws everything
 NEARLY = 0.8  # alpha of what is near in a pixel that is compared in the others
-SURFACE = 0.1  # the same of the first Gaussians; those of stereo begin with about 0.7
+SURFACE = 0.5  # the same of the first Gaussians; stereo's begin with about 0.7. With 0.1 a sky became a near surface
 FAR = 2.25  # times the distance of the known points; the backdrop of seeding stands at 3
 MOST_POINTS = 0.98  # of them lie nearer than what is called their distance
 
