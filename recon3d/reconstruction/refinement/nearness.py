@@ -3,8 +3,8 @@
 A photo alone does not tell a surface from a veil before a backdrop of its colours. So most steps draw what is near over a
 random colour in place of what is far, and compare only the pixels that it nearly fills by itself, of those where the first
 Gaussians (points and stereo) have a surface: there it has to hide the colour. All other pixels, and with them what is truly
-far, have the remaining steps. A random background is an option of
-3DGS' published trainer, for whole pictures of objects; asking only what is nearly opaque already is ours.
+far, have the remaining steps. A random background is an option of 3DGS' published trainer, for whole pictures of objects;
+asking only what is nearly opaque already is ours.
 """
 
 from __future__ import annotations

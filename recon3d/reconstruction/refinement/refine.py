@@ -209,7 +209,7 @@ class Session:
 
     @torch.no_grad()
     def with_surface(self, photo: Photo) -> Photo:
-        """The photo, and where what is near of the first Gaussians fills it."""
+        """The photo, and where what is near of the first Gaussians fills it; without where it does so nowhere."""
         assert self.near
         values, scales = self.parameters.values, self.parameters.scales
         opacities = self.parameters.opacities * self.near.hold(values["means"])
@@ -218,7 +218,8 @@ class Session:
             values["means"], values["quats"], scales, opacities, values["sh"][:, :1], photo.camera_from_world[None],
             photo.K[None], width, height, backend=self.options.backend,
         )  # fmt: skip
-        return replace(photo, surface=alpha[0] >= SURFACE)
+        surface = alpha[0] >= SURFACE
+        return replace(photo, surface=surface) if bool(surface.any()) else photo
 
     def work(self, progress: Progress) -> None:
         options, step = self.options, 0
@@ -285,7 +286,7 @@ class Session:
             camera = self.motions.moved(camera, photo.view)
         height, width = photo.rgb.shape[1:]
         scales, opacities = leaves["log_scales"].exp(), torch.sigmoid(leaves["logits"])
-        near = self.near if self.parameters.steps % ALL_EVERY else None
+        near = self.near if photo.surface is not None and self.parameters.steps % ALL_EVERY else None
         drawn = opacities * near.hold(leaves["means"].detach()) if near else opacities
         rgb, depth, alpha = render.rasterize(
             leaves["means"], leaves["quats"], scales, drawn, leaves["sh"], camera[None], photo.K[None], width, height, screen,
@@ -298,9 +299,8 @@ class Session:
             self.distractors.observe(photo.view, rgb.detach(), photo.rgb, photo.mask, depth[0].detach(), alpha[0].detach())
         if self.distractors:
             photo = replace(photo, mask=self.distractors.allowed(photo.view, photo.mask, (height, width)))
-        if near:
+        if near and photo.surface is not None:
             rgb = rgb + (1 - alpha[0]) * torch.rand(3, 1, 1, generator=self.generator, device=self.device)
-            assert photo.surface is not None
             photo = replace(photo, mask=compared(alpha[0].detach(), photo.surface, photo.mask))
         total = photometric_loss(rgb, photo)
         opacity_penalty, scale_penalty = self.strategy.opacity_penalty, self.strategy.scale_penalty
