@@ -18,13 +18,13 @@ from torch import Tensor
 from recon3d.core.geometry import Geometry
 from recon3d.metrics.image import WINDOW
 from recon3d.reconstruction.refinement.density import known_points
+from recon3d.reconstruction.seeding import backdrop
 
 # By tools/benchmarks/opaque.py: see docs/measurements.md, Scenes.
 ALL_EVERY = 4  # steps, of which one draws everything
 NEARLY = 0.8  # alpha of what is near in a pixel that is compared in the others
 SURFACE = 0.5  # the same of the first Gaussians; stereo's begin with about 0.7. With 0.1 a sky became a near surface
-FAR = 2.25  # times the distance of the known points; the backdrop of seeding stands at 3
-MOST_POINTS = 0.98  # of them lie nearer than what is called their distance
+FAR = 0.75  # of the radius of the backdrop, from which on everything is far
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,8 @@ def surroundings(geometry: Geometry, means: Annotated[Tensor, "G 3"]) -> Surroun
     points = known_points(geometry)
     if not len(points):
         return None
-    middle = geometry.cameras.centers_in_world.mean(0)
-    radius = FAR * float((points - middle).norm(dim=1).quantile(MOST_POINTS))
-    found = Surroundings(middle.to(means), radius)
+    middle, radius = backdrop.place(geometry.cameras, points)
+    found = Surroundings(middle.to(means), FAR * radius)
     return None if bool(found.hold(means).all()) else found
 
 

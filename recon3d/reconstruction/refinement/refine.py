@@ -286,8 +286,8 @@ class Session:
             camera = self.motions.moved(camera, photo.view)
         height, width = photo.rgb.shape[1:]
         scales, opacities = leaves["log_scales"].exp(), torch.sigmoid(leaves["logits"])
-        near = self.near if photo.surface is not None and self.parameters.steps % ALL_EVERY else None
-        drawn = opacities * near.hold(leaves["means"].detach()) if near else opacities
+        surface = photo.surface if self.parameters.steps % ALL_EVERY else None
+        drawn = opacities if surface is None or self.near is None else opacities * self.near.hold(leaves["means"].detach())
         rgb, depth, alpha = render.rasterize(
             leaves["means"], leaves["quats"], scales, drawn, leaves["sh"], camera[None], photo.K[None], width, height, screen,
             backend=options.backend,
@@ -295,13 +295,13 @@ class Session:
         rgb = rgb[0]
         if self.exposures:
             rgb = self.exposures.applied(rgb, photo.view)
-        if self.distractors and not near:
+        if self.distractors and surface is None:
             self.distractors.observe(photo.view, rgb.detach(), photo.rgb, photo.mask, depth[0].detach(), alpha[0].detach())
         if self.distractors:
             photo = replace(photo, mask=self.distractors.allowed(photo.view, photo.mask, (height, width)))
-        if near and photo.surface is not None:
+        if surface is not None:
             rgb = rgb + (1 - alpha[0]) * torch.rand(3, 1, 1, generator=self.generator, device=self.device)
-            photo = replace(photo, mask=compared(alpha[0].detach(), photo.surface, photo.mask))
+            photo = replace(photo, mask=compared(alpha[0].detach(), surface, photo.mask))
         total = photometric_loss(rgb, photo)
         opacity_penalty, scale_penalty = self.strategy.opacity_penalty, self.strategy.scale_penalty
         if opacity_penalty or scale_penalty:

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry
 from recon3d.core.views import Views
 
@@ -23,8 +24,7 @@ def backdrop(
 ) -> tuple[Annotated[Tensor, "P 3"], Annotated[Tensor, "P 3"], Annotated[Tensor, "P"]]:
     """Points in the world, colours (0 to 1) of the nearest part of a photo, and sizes in world units."""
     cameras = geometry.cameras
-    middle = cameras.centers_in_world.mean(0)
-    away = AWAY * float((geometry.points - middle).norm(dim=1).quantile(0.98))
+    middle, away = place(cameras, geometry.points)
     points = middle + away * sphere(int(4 * math.pi / SPACING**2))
     pixels, depth = cameras.project(points)
     sizes = cameras.sizes.flip(1)[:, None].double()
@@ -38,6 +38,12 @@ def backdrop(
         cell = (pixels[v, kept[mine]] / sizes[v] * CELLS).long().clamp(0, CELLS - 1)
         colors[mine] = coarse[:, cell[:, 1], cell[:, 0]].T
     return points[kept], colors, torch.full((len(kept),), SIZE * SPACING * away)
+
+
+def place(cameras: Cameras, points: Annotated[Tensor, "P 3"]) -> tuple[Annotated[Tensor, "3"], float]:
+    """The middle and the radius of the shell, in world units, behind a scene's known points (at least one)."""
+    middle = cameras.centers_in_world.mean(0)
+    return middle, AWAY * float((points - middle).norm(dim=1).quantile(0.98))
 
 
 def sphere(count: int) -> Annotated[Tensor, "count 3"]:
