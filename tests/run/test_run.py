@@ -44,6 +44,16 @@ def folder(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory) -> Path:
+    """Five photos of the sample: a quarter of the pairs."""
+    photos = tmp_path_factory.mktemp("few") / "images"
+    photos.mkdir()
+    for photo in sorted((SAMPLE / "images").iterdir())[:5]:
+        shutil.copy(photo, photos)
+    return photos
+
+
 def poses(known) -> torch.Tensor:
     return torch.from_numpy(np.stack([camera.camera_from_world for camera in known]))
 
@@ -116,9 +126,9 @@ def test_a_finished_run_is_an_input_that_is_not_matched_again(folder, tmp_path):
     assert report["geometry"]["registered"] == len(report["input"]["used"])
 
 
-def test_a_seed_and_a_number_of_steps_repeat_byte_for_byte(tmp_path):
-    run(SAMPLE / "images", "--out", tmp_path / "a.ply", *QUICK)
-    run(SAMPLE / "images", "--out", tmp_path / "b.ply", *QUICK)
+def test_a_seed_and_a_number_of_steps_repeat_byte_for_byte(few, tmp_path):
+    run(few, "--out", tmp_path / "a.ply", *QUICK)
+    run(few, "--out", tmp_path / "b.ply", *QUICK)
     assert (tmp_path / "a.ply").read_bytes() == (tmp_path / "b.ply").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ply", "a.report.json", "b.ply", "b.report.json"]
 
@@ -154,8 +164,8 @@ def test_what_only_masked_pixels_see_is_not_in_the_scene(tmp_path):
 
 
 @contextmanager
-def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
-    """`recon3d run` on the sample in a process of its own, which ends with the test and listens to SIGINT.
+def started(photos: Path, folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
+    """`recon3d run` in a folder, by a process of its own, which ends with the test and listens to SIGINT.
 
     A test that runs in the background inherits that SIGINT is ignored, and so would the process.
     """
@@ -164,7 +174,7 @@ def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "recon3d.cli", "run", str(SAMPLE / "images"), *arguments], cwd=folder,
+        [sys.executable, "-m", "recon3d.cli", "run", str(photos), *arguments], cwd=folder,
         stderr=subprocess.PIPE, text=True, preexec_fn=None if os.name == "nt" else listen,
     )  # fmt: skip
     try:
@@ -183,10 +193,10 @@ def wait_for_stage(process: subprocess.Popen, name: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_a_killed_run_leaves_no_output_and_resumes_after_its_last_stage(tmp_path):
+def test_a_killed_run_leaves_no_output_and_resumes_after_its_last_stage(few, tmp_path):
     arguments = ["--out", "scene.ply", "--max-size", "128", "--refine", "100000", "--seed", "3"]
     work = tmp_path / ".scene.ply.partial"
-    with started(tmp_path, *arguments) as process:
+    with started(few, tmp_path, *arguments) as process:
         wait_for_stage(process, "refinement")
         assert (work / "geometry.npz").exists()
         process.kill()
@@ -194,7 +204,7 @@ def test_a_killed_run_leaves_no_output_and_resumes_after_its_last_stage(tmp_path
     assert [p.name for p in tmp_path.iterdir()] == [".scene.ply.partial"]
     # Another budget is another request; the same one goes on.
     (tmp_path / "here").mkdir()
-    with started(tmp_path, *arguments, "--resume") as process:
+    with started(few, tmp_path, *arguments, "--resume") as process:
         wait_for_stage(process, "refinement")
         time.sleep(4)
         process.send_signal(signal.SIGINT)  # the scene reached so far is kept
@@ -207,8 +217,8 @@ def test_a_killed_run_leaves_no_output_and_resumes_after_its_last_stage(tmp_path
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
-def test_ctrl_c_before_refinement_leaves_no_output(tmp_path):
-    with started(tmp_path, "--out", "scene.ply") as process:
+def test_ctrl_c_before_refinement_leaves_no_output(few, tmp_path):
+    with started(few, tmp_path, "--out", "scene.ply") as process:
         wait_for_stage(process, "geometry")
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=200)
