@@ -1,6 +1,6 @@
 """Which pixels of a photo are sky, by its colours and by depth: for networks that do not say so themselves.
 
-A simple test, made to miss rather than to invent: what it calls sky gets no Gaussian.
+`sky_of` is made to miss rather than to invent: what it calls sky gets no Gaussian. `may_be_sky` is made to invent.
 """
 
 from __future__ import annotations
@@ -29,16 +29,10 @@ def sky_of(image: Annotated[Tensor, "3 H W"], depth: Annotated[Tensor, "H W"]) -
 
     Depth is asked for its order only, 0 is unknown.
     """
-    rgb = image.permute(1, 2, 0).numpy().astype(np.float32) / 255
     known = depth.numpy() > 0
     if not known.any():
         return torch.zeros(depth.shape, dtype=torch.bool)
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    most, least = rgb.max(-1), rgb.min(-1)
-    clear = ((blue >= most) & (blue - red >= BLUE) & (most >= BRIGHT)) | (least >= WHITE)
-    cold = (blue >= np.maximum(red, green) - COLD) & (most >= BRIGHT)
-    smooth = roughness(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)) <= ROUGH
-    _, labels = cv2.connectedComponents((smooth & (cold | clear)).astype(np.uint8), connectivity=4)
+    clear, labels = regions_of(image.permute(1, 2, 0).numpy().astype(np.float32) / 255)
     order = np.sort(depth.numpy()[known])
     found = np.zeros(labels.shape, bool)
     for label in np.unique(labels[0][labels[0] > 0]):
@@ -50,8 +44,29 @@ def sky_of(image: Annotated[Tensor, "3 H W"], depth: Annotated[Tensor, "H W"]) -
         rank = float(np.mean(places)) / len(order)  # the middle of those of one depth
         if clear[region].mean() >= CLEAR and rank >= 1 - region.mean() / 2 - NEARER:
             found |= region
-    # The window keeps smooth regions off their borders by half of it.
-    return torch.from_numpy(cv2.dilate(found.astype(np.uint8), np.ones((WINDOW, WINDOW), np.uint8)).astype(bool))
+    return whole(found)
+
+
+def may_be_sky(rgb: Annotated[Tensor, "3 H W"]) -> Annotated[Tensor, "H W"]:
+    """bool: all regions of a photo (0 to 1) that have a sky's colours, are smooth and reach its upper border."""
+    _, labels = regions_of(rgb.permute(1, 2, 0).numpy())
+    return whole(np.isin(labels, labels[0][labels[0] > 0]))
+
+
+def regions_of(rgb: Annotated[np.ndarray, "H W 3"]) -> tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"]]:
+    """Which pixels (bool) are blue or white beyond doubt, and the numbers, from 1, of the smooth regions that have any sky's
+    colours, 0 elsewhere."""
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    most, least = rgb.max(-1), rgb.min(-1)
+    clear = ((blue >= most) & (blue - red >= BLUE) & (most >= BRIGHT)) | (least >= WHITE)
+    cold = (blue >= np.maximum(red, green) - COLD) & (most >= BRIGHT)
+    smooth = roughness(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)) <= ROUGH
+    return clear, cv2.connectedComponents((smooth & (cold | clear)).astype(np.uint8), connectivity=4)[1]
+
+
+def whole(regions: Annotated[np.ndarray, "H W"]) -> Annotated[Tensor, "H W"]:
+    """Smooth regions up to their borders, which the window keeps them off by half of it."""
+    return torch.from_numpy(cv2.dilate(regions.astype(np.uint8), np.ones((WINDOW, WINDOW), np.uint8)).astype(bool))
 
 
 def roughness(grey: Annotated[np.ndarray, "H W"]) -> Annotated[np.ndarray, "H W"]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from recon3d.reconstruction.sky import sky_of
+from recon3d.reconstruction.sky import may_be_sky, sky_of
 from tests.shared_folder import shared
 
 HEIGHT, WIDTH, HORIZON = 96, 128, 40
@@ -53,6 +53,15 @@ def test_a_blue_thing_is_no_sky_before_what_is_farther_nor_below_the_top():
     assert not sky_of(image, near).any()
     image[:, :2] = 90  # a dark beam along the whole upper border
     assert not sky_of(image, depth).any()
+
+
+@pytest.mark.parametrize(("top", "found"), [(BLUE, True), (WHITE, True), (PLASTER, True), (SHADE, True), (BRICK, False)])
+def test_all_that_could_be_sky_by_its_colour_may_be_and_nothing_below_the_top(top, found):
+    image, _ = picture(top)
+    maybe = may_be_sky(image / 255)
+    assert bool(maybe[: HORIZON - 2].all()) == found and not maybe[HORIZON + 2 :].any()
+    image[:, :2] = 90
+    assert not may_be_sky(image / 255).any()
 
 
 @pytest.mark.parametrize(("scene", "least", "most"), [("lund", 0.1, 0.4), ("room", 0, 0), ("kitchen", 0, 0), ("banana", 0, 0)])

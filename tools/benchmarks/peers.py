@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,8 @@ from recon3d.pipeline.holdout import measure
 from recon3d.progress import Progress
 from recon3d.reconstruction.refinement.densification import MOST_COPIES, shared_out
 from recon3d.reconstruction.refinement.refine import Refinement, refine, scene_extent
-from recon3d.reconstruction.seeding.seed import gaps, seed
+from recon3d.reconstruction.seeding.seed import gaps
+from recon3d.reconstruction.seeding.seed import seed as seeded
 from recon3d.rendering.render import backend_for, rasterize
 from recon3d.rendering.screen import Screen
 from tools.benchmarks.refinement import cameras_of, held_out_scene
@@ -52,7 +54,7 @@ CONTENDERS = ("default", "mcmc", "standard", "high")
 SCHEDULE, EVERY, DEGREE = 30_000, 1000, 3
 
 
-def parameters_of(geometry: Geometry, strategy: str, device: str) -> torch.nn.ParameterDict:
+def parameters_of(geometry: Geometry, strategy: str, device: str, seed: int) -> torch.nn.ParameterDict:
     """Gaussians at the sparse points, as the example trainer starts."""
     size, opacity = START[strategy]
     count = len(geometry.points)
@@ -61,7 +63,7 @@ def parameters_of(geometry: Geometry, strategy: str, device: str) -> torch.nn.Pa
     values = {
         "means": geometry.points.float(),
         "scales": (size * gaps(geometry.points)).clamp_min(1e-9).log().float()[:, None].repeat(1, 3),
-        "quats": torch.rand(count, 4, generator=torch.Generator().manual_seed(0)),
+        "quats": torch.rand(count, 4, generator=torch.Generator().manual_seed(seed)),
         "opacities": torch.logit(torch.full((count,), opacity)),
         "sh0": sh[:, :1],
         "shN": sh[:, 1:],
@@ -109,13 +111,14 @@ def strategies_on_a_cpu() -> None:
 
 
 def trained(
-    views: Views, geometry: Geometry, strategy: str, rasterization: Callable, device: str, steps: int, every: int
+    views: Views, geometry: Geometry, strategy: str, rasterization: Callable, device: str, steps: int, every: int, seed: int
 ) -> list[dict[str, Any]]:
     """The curve of held-out PSNR."""
     from gsplat import DefaultStrategy, MCMCStrategy  # type: ignore[import-not-found]
 
     extent = scene_extent(geometry.cameras)
-    p = parameters_of(geometry, strategy, device)
+    torch.manual_seed(seed)  # gsplat's strategies draw from torch's own generator
+    p = parameters_of(geometry, strategy, device, seed)
     rates = {**RATES, "means": RATES["means"] * extent}
     optimizers = {
         name: torch.optim.Adam([{"params": x, "lr": rates[name], "name": name}], eps=1e-15, fused=True) for name, x in p.items()
@@ -127,7 +130,7 @@ def trained(
     seen = (~views.held_out).nonzero()[:, 0].tolist()
     photos = {i: views.rgb(i).to(device) for i in range(len(views))}
     poses, Ks = (x.float().to(device) for x in (geometry.cameras.camera_from_world, geometry.cameras.K))
-    chance, curve = random.Random(0), []
+    chance, curve = random.Random(seed), []
     for step in range(steps):
         i = chance.choice(seen)
         degree = min(step // 1000, DEGREE)
@@ -156,26 +159,31 @@ def trained(
     return curve
 
 
-def ours(views: Views, geometry: Geometry, quality: str, device: str) -> list[dict[str, Any]]:
+def ours(views: Views, geometry: Geometry, quality: str, device: str, seed: int) -> list[dict[str, Any]]:
     """A curve of one point: what a run of that quality ends with."""
     chosen, seen = QUALITY[quality], ~views.held_out
-    start = seed(views[seen], geometry[seen], device=device)
+    start = seeded(views[seen], geometry[seen], device=device)
     steps, most = chosen.steps_for(int(seen.sum())), chosen.max_on_a_gpu if device == "cuda" else chosen.max_gaussians
-    refined = refine(views, geometry, start, Refinement(steps=steps, max_gaussians=most, backend=backend_for(device)))
+    options = Refinement(steps=steps, max_gaussians=most, backend=backend_for(device), seed=seed)
+    refined = refine(views, geometry, start, options)
     value = measure(Scene(refined.gaussians, geometry, views), device)["mean"]["psnr"]
     return [{"step": steps, "psnr": value, "gaussians": len(refined.gaussians)}]
 
 
+def cell(curves: list[list[dict[str, Any]]]) -> str:
+    """PSNR at each seed's best step, and after the last: means of the seeds."""
+    best = statistics.mean(max(mark["psnr"] for mark in curve) for curve in curves)
+    last = statistics.mean(curve[-1]["psnr"] for curve in curves)
+    return f"{best:.2f}" + (f" · {last:.2f} ({curves[0][-1]['step']})" if len(curves[0]) > 1 else "")
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| scene | default: best · last | MCMC: best · last | ours, standard | ours, high |", "|" + " --- |" * 5]
+    lines = ["| scene | seeds | default: best · last | MCMC: best · last | ours, standard | ours, high |", "|" + " --- |" * 6]
     for scene in dict.fromkeys(row["scene"] for row in rows):
-        cells = dict.fromkeys(CONTENDERS, "")
-        for row in (row for row in rows if row["scene"] == scene):
-            curve = row["curve"]
-            best = max(curve, key=lambda mark: mark["psnr"])
-            last = f" ({best['step']}) · {curve[-1]['psnr']:.2f} ({curve[-1]['step']})" if len(curve) > 1 else ""
-            cells[row["contender"]] = f"{best['psnr']:.2f}{last}"
-        lines.append(f"| {scene} | {' | '.join(cells.values())} |")
+        mine = [row for row in rows if row["scene"] == scene]
+        curves = [[row["curve"] for row in mine if row["contender"] == contender] for contender in CONTENDERS]
+        counts = ", ".join(str(len(found)) for found in curves)
+        lines.append(f"| {scene} | {counts} | {' | '.join(cell(found) if found else '' for found in curves)} |")
     return "\n".join(lines)
 
 
@@ -187,6 +195,7 @@ def main() -> None:
     ask.add_argument("--contenders", nargs="*", default=CONTENDERS)
     ask.add_argument("--max-size", type=int, default=384)
     ask.add_argument("--steps", type=int, default=7000)
+    ask.add_argument("--seeds", nargs="*", type=int, default=[0])
     ask.add_argument("--device", default="cuda")
     options = ask.parse_args()
     if options.device == "cpu":
@@ -199,17 +208,18 @@ def main() -> None:
     rows = json.loads(kept.read_text()) if kept.exists() else []
     print(f"{torch.cuda.get_device_name() if options.device == 'cuda' else 'CPU'}\n")
     for name in options.scenes:
-        wanted = [c for c in options.contenders if (name, c) not in {(r["scene"], r["contender"]) for r in rows}]
+        there = {(row["scene"], row["contender"], row["seed"]) for row in rows}
+        wanted = [(c, s) for s in options.seeds for c in options.contenders if (name, c, s) not in there]
         if not wanted:
             continue
         loaded = cameras_of(options.folder / name, options.max_size, Progress())
         flat, known = held_out_scene(*loaded, "8:4", options.max_size)
-        for contender in wanted:
+        for contender, seed in wanted:
             if contender in START:
-                curve = trained(flat, known, contender, rasterization, options.device, options.steps, EVERY)
+                curve = trained(flat, known, contender, rasterization, options.device, options.steps, EVERY, seed)
             else:
-                curve = ours(flat, known, contender, options.device)
-            rows.append({"scene": name, "contender": contender, "curve": curve})
+                curve = ours(flat, known, contender, options.device, seed)
+            rows.append({"scene": name, "contender": contender, "seed": seed, "curve": curve})
             print(rows[-1], file=sys.stderr, flush=True)
             with atomic_file(kept) as file:
                 file.write_text(json.dumps(rows, indent=1) + "\n")

@@ -23,7 +23,7 @@ from recon3d.reconstruction.refinement import densification
 from recon3d.reconstruction.refinement.densification import Moment
 from recon3d.reconstruction.refinement.density import bearable
 from recon3d.reconstruction.refinement.distractors import Distractors
-from recon3d.reconstruction.refinement.nearness import ALL_EVERY, SURFACE, compared, surroundings
+from recon3d.reconstruction.refinement.nearness import ALL_EVERY, compared, known_surface, surroundings
 from recon3d.reconstruction.refinement.optimizer import Parameters
 from recon3d.reconstruction.refinement.photo_parameters import CameraMotions, Exposures, pinned
 from recon3d.rendering import render
@@ -218,7 +218,7 @@ class Session:
             values["means"], values["quats"], scales, opacities, values["sh"][:, :1], photo.camera_from_world[None],
             photo.K[None], width, height, backend=self.options.backend,
         )  # fmt: skip
-        surface = alpha[0] >= SURFACE
+        surface = known_surface(alpha[0], photo.rgb)
         return replace(photo, surface=surface) if bool(surface.any()) else photo
 
     def work(self, progress: Progress) -> None:

@@ -4,7 +4,7 @@ import torch
 
 from recon3d.core.gaussians import Gaussians
 from recon3d.reconstruction.refinement import refine as refining
-from recon3d.reconstruction.refinement.nearness import compared, surroundings
+from recon3d.reconstruction.refinement.nearness import compared, known_surface, surroundings
 from recon3d.reconstruction.refinement.refine import Refinement, refine
 from recon3d.reconstruction.seeding.seed import seed
 from recon3d.rendering.render import render
@@ -53,6 +53,15 @@ def test_surroundings_reach_as_far_as_most_points_and_a_scene_without_a_backdrop
     _, without_points, gaussians = splat_photos()
     assert surroundings(without_points, 100 * gaussians.means) is None
     assert surroundings(bare_geometry(geometry.cameras), beyond) is None
+
+
+def test_a_trace_of_a_surface_is_enough_where_the_photo_shows_no_sky():
+    photo, alpha = torch.tensor([0.6, 0.3, 0.2])[:, None, None].expand(3, 20, 40).clone(), torch.zeros(20, 40)
+    photo[:, :10] = torch.tensor([0.3, 0.5, 0.9])[:, None, None]
+    for column, value in ((0, 0.6), (10, 0.3), (20, 0.05)):
+        alpha[:, column : column + 10] = value
+    found = known_surface(alpha, photo)
+    assert found[:, :10].all() and found[13:, 10:20].all() and not found[:7, 10:20].any() and not found[:, 20:].any()
 
 
 def test_pixels_of_surfaces_are_compared_that_are_nearly_filled_and_all_where_none_is():
