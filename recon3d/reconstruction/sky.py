@@ -44,13 +44,13 @@ def sky_of(image: Annotated[Tensor, "3 H W"], depth: Annotated[Tensor, "H W"]) -
         rank = float(np.mean(places)) / len(order)  # the middle of those of one depth
         if clear[region].mean() >= CLEAR and rank >= 1 - region.mean() / 2 - NEARER:
             found |= region
-    return whole(found)
+    return with_borders(found)
 
 
 def may_be_sky(rgb: Annotated[Tensor, "3 H W"]) -> Annotated[Tensor, "H W"]:
     """bool: all regions of a photo (0 to 1) that have a sky's colours, are smooth and reach its upper border."""
     _, labels = regions_of(rgb.permute(1, 2, 0).numpy())
-    return whole(np.isin(labels, labels[0][labels[0] > 0]))
+    return with_borders(np.isin(labels, labels[0][labels[0] > 0]))
 
 
 def regions_of(rgb: Annotated[np.ndarray, "H W 3"]) -> tuple[Annotated[np.ndarray, "H W"], Annotated[np.ndarray, "H W"]]:
@@ -64,7 +64,7 @@ def regions_of(rgb: Annotated[np.ndarray, "H W 3"]) -> tuple[Annotated[np.ndarra
     return clear, cv2.connectedComponents((smooth & (cold | clear)).astype(np.uint8), connectivity=4)[1]
 
 
-def whole(regions: Annotated[np.ndarray, "H W"]) -> Annotated[Tensor, "H W"]:
+def with_borders(regions: Annotated[np.ndarray, "H W"]) -> Annotated[Tensor, "H W"]:
     """Smooth regions up to their borders, which the window keeps them off by half of it."""
     return torch.from_numpy(cv2.dilate(regions.astype(np.uint8), np.ones((WINDOW, WINDOW), np.uint8)).astype(bool))
 
