@@ -17,7 +17,7 @@ REACH = 4.0  # voxels from a surface within which distances are kept, at least
 # Where depth is noisier than that, views no longer meet within it and leave holes: of photos it reaches as far as three times
 # over which light is taken (fountain-P11: 2.5 voxels; procedural scenes: 0.1 to 0.8), but no farther than so much of the box.
 NOISE, FARTHEST = 3.0, 0.04
-THICKEST = 0.03  # of the box's longest side: a pixel whose light is taken over a longer way shows no surface
+THICKEST = 0.06  # of the box's longest side: a pixel whose light is taken over a longer way shows no surface
 FEWEST = 2  # views that have a surface near a place before it is believed: what one alone sees may stand at any depth
 ISLAND = 0.001  # of all the area: a piece of less is left out
 VEILED = 1.5  # reaches: so far behind a view's surface a vertex may lie to take colour from it
