@@ -16,7 +16,6 @@ from recon3d.evaluation.report import write_report
 from recon3d.evaluation.triplets import MOST, WIDEST, small_jpeg, worst
 from recon3d.evaluation.wording import left_out
 from tests.evaluation.invented import METHODS, failed, record, write_invented
-from tools.benchmarks.browser import CHROMIUM, started
 
 HOSTILE = "<script>alert(1)</script>|\"&'`*x*`"
 
@@ -156,25 +155,19 @@ def test_a_logarithmic_axis_has_ticks(values):
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_in_a_browser_says_nothing_fetches_nothing_and_is_as_wide_as_the_window(
-    folder: Path, tmp_path, scheme
+    browser, folder: Path, tmp_path, scheme
 ):
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs {CHROMIUM} (apt-get install chromium)")
-    driver, browser = started()
-    try:
-        page = browser.new_page(viewport={"width": 1240, "height": 900}, color_scheme=scheme)
-        said, asked = [], []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto((folder / "report.html").as_uri())
-        assert said == [] and [url for url in asked if not url.startswith("data:")] == asked[:1]
-        sizes = page.eval_on_selector_all("svg", "all => all.map(e => [e.clientWidth, e.clientHeight])")
-        assert len(sizes) > 12 and all(min(size) >= 10 for size in sizes)
-        assert page.eval_on_selector_all("img", "all => all.every(e => e.naturalWidth > 0)")
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.screenshot(path=tmp_path / f"report-{scheme}.png", full_page=True)
-        assert Image.open(tmp_path / f"report-{scheme}.png").height > 2000
-    finally:
-        browser.close()
-        driver.stop()
+    page = browser.new_page(viewport={"width": 1240, "height": 900}, color_scheme=scheme)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((folder / "report.html").as_uri())
+    assert said == [] and [url for url in asked if not url.startswith("data:")] == asked[:1]
+    sizes = page.eval_on_selector_all("svg", "all => all.map(e => [e.clientWidth, e.clientHeight])")
+    assert len(sizes) > 12 and all(min(size) >= 10 for size in sizes)
+    assert page.eval_on_selector_all("img", "all => all.every(e => e.naturalWidth > 0)")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.screenshot(path=tmp_path / f"report-{scheme}.png", full_page=True)
+    assert Image.open(tmp_path / f"report-{scheme}.png").height > 2000
+    page.close()
