@@ -141,9 +141,9 @@ def test_known_cameras_come_out_exactly_as_given(tmp_path):
         assert a.in_metres and b.in_metres
 
 
-def test_what_only_masked_pixels_see_is_not_in_the_scene(tmp_path):
+def test_what_only_masked_pixels_see_is_not_in_the_scene(few, tmp_path):
     """Masks keep the left half of each photo: less than 1 % of the opacity projects outside of all of them."""
-    shutil.copytree(SAMPLE / "images", tmp_path / "photos")
+    shutil.copytree(few, tmp_path / "photos")
     for photo in (tmp_path / "photos").glob("*.jpg"):
         mask = np.zeros(np.asarray(Image.open(photo)).shape[:2], np.uint8)
         mask[:, : mask.shape[1] * 2 // 3] = 255

@@ -169,7 +169,11 @@ def test_the_threshold_the_points_and_the_crop_box_change_the_picture(browser, a
                 assert np.abs(a - b).mean() > 0.01
 
 
-@pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if row.write])
+# Read by our code, each of these is compared without a browser too: two stand for all in every change.
+WRITTEN = [pytest.param(n, marks=() if n in ("ply", "sog") else pytest.mark.slow) for n, row in FORMATS.items() if row.write]
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_every_format_opens_the_right_way_up(browser, folder, cameras, tmp_path, name):
     row = FORMATS[name]
     splats = read_ply(folder / "scene.ply")
