@@ -1,6 +1,11 @@
 """What holds for every test."""
 
 import os
+import signal
+
+# A suite that a shell runs in its background inherits that SIGINT is ignored, and so would what the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Threads of torch that wait take no core: tests run beside each other, and a spinning core is one that another test lacks.
 # Read when torch is loaded, so it stands before everything that loads it.

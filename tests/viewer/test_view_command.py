@@ -19,14 +19,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Ctrl-C cannot be sent t
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
-    """The command in a process that listens to SIGINT: a test that runs in the background inherits that it is ignored."""
+    """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "recon3d.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "BROWSER": "true"},  # the program that does nothing
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

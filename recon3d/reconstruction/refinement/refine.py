@@ -103,7 +103,7 @@ class Photo:
     mask: Annotated[Tensor, "H W"] | None
     camera_from_world: Annotated[Tensor, "4 4"]
     K: Annotated[Tensor, "3 3"]
-    surface: Annotated[Tensor, "H W"] | None = None  # bool: where the first Gaussians have something near
+    surface: Annotated[Tensor, "H W"] | None = None  # bool: where it shows something near
 
 
 class Clock:
@@ -209,7 +209,7 @@ class Session:
 
     @torch.no_grad()
     def with_surface(self, photo: Photo) -> Photo:
-        """The photo, and where what is near of the first Gaussians fills it; without where it does so nowhere."""
+        """The photo, and where it shows something near, by the first Gaussians; without where it does so nowhere."""
         assert self.near
         values, scales = self.parameters.values, self.parameters.scales
         opacities = self.parameters.opacities * self.near.hold(values["means"])
