@@ -39,7 +39,7 @@ def rasterize(
     inputs = (x.float() for x in (means, quats, scales, opacities, sh, camera_from_world, K.detach()))
     drawn, alpha, meta = rasterization(
         *inputs, width, height, near_plane=NEAR, far_plane=FAR, eps2d=EPS2D, sh_degree=int(sh.shape[1] ** 0.5) - 1,
-        packed=False, tile_size=TILE, render_mode="RGB+D", absgrad=screen is not None,
+        packed=False, tile_size=TILE, render_mode="RGB+D",
         rasterize_mode="antialiased" if antialiased else "classic",
     )  # fmt: skip
     if screen is not None:
@@ -56,7 +56,7 @@ def fill(screen: Screen, meta: dict) -> None:
         return
 
     def keep(gradient) -> None:
-        screen.gradient, screen.absolute = gradient, means2d.absgrad  # the latter is left there by gsplat's backward
+        screen.gradient = gradient
 
     means2d.register_hook(keep)
 

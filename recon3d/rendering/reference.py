@@ -20,7 +20,7 @@ from recon3d.rendering.screen import Screen
 def rasterize(
     means, quats, scales, opacities, sh, camera_from_world, K, width, height, screen: Screen | None = None, antialiased=False
 ):
-    """The call of `recon3d.rendering.render.rasterize`; `screen.gradient` and `.absolute` are left empty."""
+    """The call of `recon3d.rendering.render.rasterize`; `screen.gradient` is left empty."""
     pictures, radii = [], []
     for camera, intrinsics in zip(camera_from_world, K, strict=True):
         splats = project(means, quats, scales, opacities, sh, camera, intrinsics, width, height, antialiased)

@@ -10,8 +10,7 @@ from torch import Tensor
 
 @dataclass
 class Screen:
-    """An empty one is passed to `rasterize`, which fills it: `radii` on the way forward, the others on the way back."""
+    """An empty one is passed to `rasterize`, which fills it: `radii` on the way forward, `gradient` on the way back."""
 
     radii: Annotated[Tensor, "N G 2"] | None = None  # half width and height of the bounding box in pixels, 0 where unseen
     gradient: Annotated[Tensor, "N G 2"] | None = None  # dL / d projected centre, per pixel
-    absolute: Annotated[Tensor, "N G 2"] | None = None  # the same with the absolute values of each pixel's part summed

@@ -62,9 +62,8 @@ def test_the_screen_of_gsplat_is_that_of_our_kernels():
         (rgb.sum() + depth.sum() + alpha.sum()).backward()
         screens.append(screen)
     ours, theirs = screens
-    assert ours.gradient is not None and ours.absolute is not None
+    assert ours.gradient is not None
     assert gradient_differences(theirs.gradient.cpu(), ours.gradient)["l2"] < GPU_SCREEN
-    assert gradient_differences(theirs.absolute.cpu(), ours.absolute)["l2"] < GPU_SCREEN
 
 
 @pytest.mark.gpu

@@ -45,16 +45,15 @@ class Rasterize(torch.autograd.Function):
         g_rgb, g_depth, g_alpha = (g.contiguous().numpy() for g in (g_rgb, g_depth, g_alpha))
         gradients = Gradients.like(ctx.splats)
         d_cameras = torch.zeros(len(ctx.states), 4, 4)
-        pixels, absolutes = [], []
+        pixels = []
         for i, (view, projected, lists, drawn) in enumerate(ctx.states):
             sums = rasterizer.composite_backward(projected, lists, view, drawn, g_rgb[i], g_depth[i], g_alpha[i])
-            d_camera, d_pixels, absolute = rasterizer.project_backward(
+            d_camera, d_pixels = rasterizer.project_backward(
                 ctx.splats, view, projected, lists, sums, gradients, accumulate=i > 0
             )
             d_cameras[i, :3] = torch.from_numpy(d_camera)
             pixels.append(d_pixels)
-            absolutes.append(absolute)
-        ctx.screen.gradient, ctx.screen.absolute = stacked(pixels), stacked(absolutes)
+        ctx.screen.gradient = stacked(pixels)
         of_means, of_quats, of_scales, of_opacities, of_sh = (
             torch.from_numpy(getattr(gradients, name)) for name in ("means", "quats", "scales", "opacities", "sh")
         )

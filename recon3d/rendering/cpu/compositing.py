@@ -184,15 +184,12 @@ def composite_backward(begin, end, tiles_x, packed, starts, entries, planes, vis
             prefetch(sums, uint64(entries[min(e + AHEAD, last - 1), 1]) * uint64(ROW))
             r = uint64(entries[here, 0]) * uint64(ROW)
             x, y = packed[r + uint64(X)] - float32(tile_x * TILE), packed[r + uint64(Y)] - float32(tile_y * TILE)
-            k_full, m_full = packed[r + uint64(K)], packed[r + uint64(M)]
-            k, m = spread(float32(0.5) * EIGHTH * k_full), spread(float32(0.5) * EIGHTH * m_full)
+            k, m = spread(float32(0.5) * EIGHTH * packed[r + uint64(K)]), spread(float32(0.5) * EIGHTH * packed[r + uint64(M)])
             s, opacity = spread(packed[r + uint64(S)]), spread(packed[r + uint64(OPACITY)])
             red, green = spread(packed[r + uint64(RED)]), spread(packed[r + uint64(GREEN)])
             blue, z = spread(packed[r + uint64(BLUE)]), spread(packed[r + uint64(Z)])
-            slope = spread(packed[r + uint64(S)] * k_full)
-            steep = spread(m_full)
             v_sum = u_sum = y_sum = uu_sum = uy_sum = yy_sum = zero
-            red_sum = green_sum = blue_sum = z_sum = abs_u = abs_y = zero
+            red_sum = green_sum = blue_sum = z_sum = zero
             blocks = uint64(entries[here, 2])
             while blocks:
                 block = lowest_bit(blocks)
@@ -219,10 +216,9 @@ def composite_backward(begin, end, tiles_x, packed, starts, entries, planes, vis
                 uu_sum, uy_sum, yy_sum = uu_sum + vu * u, uy_sum + vu * dy, yy_sum + vy * dy
                 red_sum, green_sum = red_sum + w * g_red, green_sum + w * g_green
                 blue_sum, z_sum = blue_sum + w * g_blue, z_sum + w * g_z
-                abs_u, abs_y = abs_u + magnitude(vu), abs_y + magnitude(steep * vy - slope * vu)
             row = uint64(entries[here, 1]) * uint64(ROW)
-            # In the order of SUM_U ... ABS_Y.
-            columns = (u_sum, y_sum, uu_sum, uy_sum, yy_sum, v_sum, red_sum, green_sum, blue_sum, z_sum, abs_u, abs_y)
+            # In the order of SUM_U ... SUM_Z.
+            columns = (u_sum, y_sum, uu_sum, uy_sum, yy_sum, v_sum, red_sum, green_sum, blue_sum, z_sum)
             store(sums, row, total_each(columns))
         for e in range(last, starts[tile + 1]):
             store(sums, uint64(entries[uint64(e), 1]) * uint64(ROW), zero)

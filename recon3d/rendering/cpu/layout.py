@@ -18,7 +18,7 @@ X, Y, K, S, M, OPACITY, RED, GREEN, BLUE, Z = range(10)
 LEVEL, REACH_X, REACH_Y, RIGHT = range(10, 14)
 
 # Gradients of one Gaussian in one tile, one cache line as well; the sums that compositing makes over pixels.
-SUM_U, SUM_Y, SUM_UU, SUM_UY, SUM_YY, SUM_V, SUM_RED, SUM_GREEN, SUM_BLUE, SUM_Z, ABS_X, ABS_Y = range(12)
+SUM_U, SUM_Y, SUM_UU, SUM_UY, SUM_YY, SUM_V, SUM_RED, SUM_GREEN, SUM_BLUE, SUM_Z = range(10)
 
 # A tile is 4 x 4 blocks of 4 x 4 pixels; a block is one value of sixteen lanes. Bit 4 row + column of a mask is a block.
 BLOCK = 4

@@ -7,7 +7,7 @@ from recon3d.rendering.constants import EPS2D
 from recon3d.rendering.cpu.harmonics import basis, basis_gradient
 from recon3d.rendering.cpu.lanes import prefetch
 from recon3d.rendering.cpu.layout import (
-    ABS_X, ABS_Y, BLUE, GREEN, RED, ROW, SUM_BLUE, SUM_GREEN, SUM_RED, SUM_U, SUM_UU, SUM_UY, SUM_V, SUM_Y,
+    BLUE, GREEN, RED, ROW, SUM_BLUE, SUM_GREEN, SUM_RED, SUM_U, SUM_UU, SUM_UY, SUM_V, SUM_Y,
     SUM_YY, SUM_Z, K, M, S,
 )  # fmt: skip
 from recon3d.rendering.cpu.projection import (
@@ -137,10 +137,9 @@ def mean_and_camera_gradient(camera, lens, p, screen, d_screen, d_pixel, d_depth
 
 
 @part
-def leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels, absolute):
+def leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels):
     """The gradients of a Gaussian that no tile saw: zeros, or what is there already where they are added up."""
     set_or_add(d_pixels, g, (0.0, 0.0), False)
-    set_or_add(absolute, g, (0.0, 0.0), False)
     if not accumulate:
         set_or_add(d_means, g, (0.0, 0.0, 0.0), False)
         set_or_add(d_quats, g, (0.0, 0.0, 0.0, 0.0), False)
@@ -152,11 +151,11 @@ def leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opac
 @kernel
 def project_backward(
     begin, end, means, quats, scales, opacities, sh, sh_stride, degree, antialiased, camera, lens, packed, first_slot, count,
-    sums, accumulate, d_means, d_quats, d_scales, d_opacities, d_sh, d_camera, d_pixels, absolute,
+    sums, accumulate, d_means, d_quats, d_scales, d_opacities, d_sh, d_camera, d_pixels,
 ):  # fmt: skip
     """Chunks [begin, end) of CHUNK Gaussians. The gradients of Gaussians are added to where `accumulate`, else written.
 
-    d_camera [chunks,3,4] float64, zeros: summed by the caller. d_pixels, absolute [G,2]: for `Screen`. d_sh is flat.
+    d_camera [chunks,3,4] float64, zeros: summed by the caller. d_pixels [G,2]: for `Screen`. d_sh is flat.
     """
     functions, d_functions = np.zeros(16, np.float32), np.zeros(16, np.float32)
     total = np.empty(ROW, np.float64)
@@ -166,14 +165,13 @@ def project_backward(
         g = np.uint64(i)
         prefetch(sums, np.uint64(first_slot[np.uint64(min(i + AHEAD, len(means) - 1))]) * np.uint64(ROW))
         if count[g] == 0:
-            leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels, absolute)
+            leave_unseen(g, accumulate, coefficients, d_means, d_quats, d_scales, d_opacities, d_sh, d_pixels)
             continue
         summed(sums, first_slot[g], count[g], total)
         line, to_camera = packed[g], d_camera[i // CHUNK]
         k, s_row, m = np.float64(line[K]), np.float64(line[S]), np.float64(line[M])
         d_pixel = k * total[SUM_U], m * total[SUM_Y] - s_row * k * total[SUM_U]
         set_or_add(d_pixels, g, d_pixel, False)
-        set_or_add(absolute, g, (k * total[ABS_X], total[ABS_Y]), False)
 
         q, shrink = unit_quaternion(quats, g)
         axes, s, p = rotation_columns(q), scales_of(scales, g), mean_in_camera(camera, means, g)

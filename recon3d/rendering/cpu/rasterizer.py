@@ -146,15 +146,15 @@ def composite_backward(projected: Projected, lists: Lists, view: View, drawn: Co
 
 def project_backward(
     splats: Splats, view: View, projected: Projected, lists: Lists, sums: Array, gradients: Gradients, accumulate: bool
-) -> tuple[Array, Array, Array]:
-    """Into `gradients`; returns the camera's [3,4], and what `Screen` holds: gradient and absolute [G,2]."""
+) -> tuple[Array, Array]:
+    """Into `gradients`; returns those of the camera [3,4] and of the projected centres [G,2]."""
     count = len(splats.means)
     chunks = -(-count // projection_gradient.CHUNK)
     d_camera = np.zeros((chunks, 3, 4), np.float64)
-    d_pixels, absolute = np.empty((count, 2), np.float32), np.empty((count, 2), np.float32)
+    d_pixels = np.empty((count, 2), np.float32)
     inputs = splats.means, splats.quats, splats.scales, splats.opacities, splats.sh, splats.sh_stride, splats.degree
     seen = splats.antialiased, view.camera, view.lens
     state = projected.packed, lists.first_slot, lists.count, sums, accumulate
     outputs = gradients.means, gradients.quats, gradients.scales, gradients.opacities, gradients.sh
-    run(projection_gradient.project_backward, chunks, *inputs, *seen, *state, *outputs, d_camera, d_pixels, absolute)
-    return d_camera.sum(0), d_pixels, absolute
+    run(projection_gradient.project_backward, chunks, *inputs, *seen, *state, *outputs, d_camera, d_pixels)
+    return d_camera.sum(0), d_pixels

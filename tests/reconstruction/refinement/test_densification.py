@@ -133,7 +133,7 @@ def test_no_strategy_exceeds_its_cap(name):
     parameters = Parameters(synthetic_gaussians(100, degree=0), 0)
     for step in range(1, 8):
         n = len(parameters)
-        strategy.observe(Screen(torch.ones(1, n, 2), torch.ones(1, n, 2), torch.ones(1, n, 2)), 32, 32)
+        strategy.observe(Screen(torch.ones(1, n, 2), torch.ones(1, n, 2)), 32, 32)
         strategy.adjust(parameters, moment(step, 250))
         assert len(parameters) <= 250
     assert len(parameters) > 240
