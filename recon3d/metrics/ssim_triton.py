@@ -19,9 +19,11 @@ from recon3d.metrics import ssim_kernels
 TAPS = tl.constexpr(ssim_kernels.TAPS)
 C1, C2 = tl.constexpr(ssim_kernels.C1), tl.constexpr(ssim_kernels.C2)
 BLOCK = 1024  # values of a program
+# Else each kernel would be compiled anew for sizes that 16 divides, and for those that it does not.
+SIZES = ["total", "of_rows", "of_map", "width", "height", "rows", "columns"]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def fold_rows(a, b, weights, sums, total, width, columns, BLOCK: tl.constexpr):
     """sums [4, total]: of a, b, a^2 + b^2 and a b, each less 0.5, over eleven neighbours in a row."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -43,7 +45,7 @@ def fold_rows(a, b, weights, sums, total, width, columns, BLOCK: tl.constexpr):
     tl.store(sums + 3 * total + at, product, inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def fold_columns(sums, weights, values, derivatives, total, of_rows, height, rows, columns, BLOCK: tl.constexpr):
     """values [total] of the map, and derivatives [3, total] in the window's mean of a, of a^2 + b^2 and of a b.
 
@@ -74,7 +76,7 @@ def fold_columns(sums, weights, values, derivatives, total, of_rows, height, row
     tl.store(derivatives + 2 * total + at, 2 * light * scale, inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def spread_columns(gradient, derivatives, weights, spread, total, of_map, height, rows, columns, BLOCK: tl.constexpr):
     """spread [3, total], total = planes height columns: what each window's derivatives give to the rows that it covers."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -95,7 +97,7 @@ def spread_columns(gradient, derivatives, weights, spread, total, of_map, height
     tl.store(spread + 2 * total + at, product, inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def spread_rows(a, b, weights, spread, d_a, total, of_rows, width, columns, BLOCK: tl.constexpr):
     """d_a [total], total = planes height width: the same along rows, and from the statistics to picture a."""
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

@@ -176,7 +176,7 @@ def method_of(asked: Asked, backend: str) -> Method:
         geometry=geometry,
         improvements=(*bundle_adjustment.improvements(asked), *turning, *metric),
         splats=lambda views, geometry: splatted(views, geometry, asked),
-        prepare=warm_up,
+        prepare=partial(warm_up, backend),
         refine=lambda views, geometry, gaussians: refined(asked, backend, views, geometry, gaussians),
     )
 

@@ -122,15 +122,20 @@ def rasterize(
     return rgb.to(means.device), depth.to(means.device), alpha.to(means.device)
 
 
-def warm_up() -> None:
-    """Compile all kernels of rendering and refinement on a CPU, or load them from the cache. Seconds, or half a minute."""
+def warm_up(backend: str = "cpu") -> None:
+    """Compile all kernels of rendering and SSIM on the backend's device, or load them from the cache.
+
+    On a CPU seconds, or half a minute; gsplat compiles for more than a minute at its first use.
+    """
     ssim = load("recon3d.metrics.image:ssim")  # a neighbour of this layer, named like a backend: one call warms all
+    device = BACKENDS[backend].device
     generator = torch.Generator().manual_seed(0)
-    means, quats = (torch.rand(8, n, generator=generator) - 0.5 for n in (3, 4))
-    scales, opacities, sh = torch.full((8, 3), 0.1), torch.full((8,), 0.5), torch.zeros(8, 4, 3)
+    means, quats = ((torch.rand(8, n, generator=generator) - 0.5).to(device) for n in (3, 4))
+    scales, opacities = torch.full((8, 3), 0.1, device=device), torch.full((8,), 0.5, device=device)
+    sh = torch.zeros(8, 4, 3, device=device)
     camera_from_world = torch.eye(4).repeat(2, 1, 1)
     camera_from_world[:, 2, 3] = 3
     K = torch.tensor([[32.0, 0, 16], [0, 32, 16], [0, 0, 1]]).repeat(2, 1, 1)
     means.requires_grad_()
-    rgb, depth, alpha = rasterize(means, quats, scales, opacities, sh, camera_from_world, K, 32, 32)
+    rgb, depth, alpha = rasterize(means, quats, scales, opacities, sh, camera_from_world, K, 32, 32, backend=backend)
     (ssim(rgb, torch.zeros_like(rgb)) + depth.mean() + alpha.mean()).backward()

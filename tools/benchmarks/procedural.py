@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from PIL import Image
 
 from recon3d.data.batch import Batch, rendered
 from recon3d.data.shots import Drawn, drawn, stacked
+from recon3d.training.scenes import on_one_thread
 
 VIEWS, SIZE = 4, (224, 224)
 
@@ -43,7 +45,8 @@ def on_a_cpu(scenes: int) -> dict:
 
 def on_a_device(scenes: int, batch: int, device: str) -> dict:
     rendered(one(0), device=device)
-    with ProcessPoolExecutor() as processes:
+    # As in training: not forked from a process that has a device, and each on one core.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"), initializer=on_one_thread) as processes:
         list(processes.map(one, range(64), chunksize=4))  # every process has compiled or loaded its kernels
         begin = time.perf_counter()
         found = list(processes.map(one, range(scenes), chunksize=16))

@@ -74,13 +74,14 @@ def main() -> None:
     ask.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     ask.add_argument("--cases", type=int, default=len(CASES), help="how many of them, from the smallest on")
     options = ask.parse_args()
-    warm_up()
+    warm_up(backend_for(options.device))
     print("| Gaussians | picture | ms a step | peak MB of the GPU |\n| --- | --- | --- | --- |")
     for case in CASES[: options.cases]:
         if options.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         session = session_of(case, options.device)
         spent = milliseconds(session)
+        del session  # or the next one's peak would have it
         peak = f"{torch.cuda.max_memory_allocated() / 1e6:.0f}" if options.device == "cuda" else "–"
         print(f"| {case.gaussians} | {case.width}×{case.height} | {spent:.2f} | {peak} |", flush=True)
 

@@ -20,8 +20,9 @@ from recon3d.training.loop import begun, next_scenes, rate_at, step
 from recon3d.training.tasks import task_of
 
 
-def seconds(config: Training, share: float, steps: int, device: torch.device, fresh: bool, ahead) -> tuple[float, float]:
+def seconds(config: Training, share: float, steps: int, device: torch.device, fresh: bool) -> tuple[float, float]:
     """Of a step at a share of the training, and scenes a second."""
+    ahead = scenes.Ahead(1) if device.type == "cuda" else None
     state = begun(config, device, None)
     taken, batch, what, generators = [], None, None, []
     for number in range(steps):
@@ -34,6 +35,8 @@ def seconds(config: Training, share: float, steps: int, device: torch.device, fr
         if device.type == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - start)
+    if ahead:
+        ahead.pool.shutdown(cancel_futures=True)
     middle = statistics.median(taken[steps // 2 :])
     assert what is not None
     return middle, what.scenes / middle
@@ -52,11 +55,8 @@ def main() -> None:
     for i, phase in enumerate(config.phases):
         most = replace(phase, views=(phase.views[1],) * 2)
         fixed = replace(config, aspects=(1.0,), phases=(*config.phases[:i], most, *config.phases[i + 1 :]))
-        ahead = scenes.Ahead(1) if device.type == "cuda" else None
         share = (begin + phase.until) / 2
-        without, _ = seconds(fixed, share, options.steps, device, False, ahead)
-        ahead = scenes.Ahead(1) if device.type == "cuda" else None  # what was drawn ahead is another step's
-        data, rate = seconds(fixed, share, options.steps, device, True, ahead)
+        (without, _), (data, rate) = (seconds(fixed, share, options.steps, device, fresh) for fresh in (False, True))
         what = f"{phase.scenes}, {phase.views[1]}, {phase.size}"
         print(f"| {i + 1} | {what} | {data:.3f} | {without:.3f} | {data / without:.2f} | {rate:.1f} |", flush=True)
         begin = phase.until

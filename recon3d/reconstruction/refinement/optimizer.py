@@ -50,7 +50,17 @@ def compiled_adam(groups: list[Moved]) -> None:
 
 
 def torch_adam(groups: list[Moved]) -> None:
-    """On any device: the same arithmetic, each operation once for all groups."""
+    """On any device: the same arithmetic, each operation once for all groups whose memory is whole, and for the others.
+
+    One tensor that is a part of another takes all that it is handed over with off torch's fused way.
+    """
+    whole = [all(x.is_contiguous() for x in (group.gradient, *group.used())) for group in groups]
+    for together in (True, False):
+        if some := [group for group, is_whole in zip(groups, whole, strict=True) if is_whole == together]:
+            moved_together(some)
+
+
+def moved_together(groups: list[Moved]) -> None:
     gradients = [group.gradient for group in groups]
     values, first, second = (list(x) for x in zip(*(group.used() for group in groups), strict=True))
     # One launch for all groups each; torch documents them ("foreach operations") without exporting their names.

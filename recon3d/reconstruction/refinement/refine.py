@@ -138,7 +138,7 @@ def refine(
     seen = (~views.held_out).nonzero()[:, 0].tolist()
     if options.steps == 0 or not len(gaussians) or not seen:
         return Refined(gaussians, geometry, 0, 0.0, False, ())
-    warm_up()
+    warm_up(options.backend)
     session = Session(views, geometry, gaussians, options)
     interrupted = False
     with one_torch_thread():
@@ -167,11 +167,11 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def warm_up() -> None:
-    """Compile every kernel that refinement runs, or load them from the cache."""
-    render.warm_up()
+def warm_up(backend: str = "cpu") -> None:
+    """Compile every kernel that refinement runs on the backend's device, or load them from the cache."""
+    render.warm_up(backend)
     tiny = Gaussians(torch.zeros(1, 3), torch.eye(4)[:1], torch.ones(1, 3), torch.full((1,), 0.5), torch.zeros(1, 1, 3))
-    parameters = Parameters(tiny, 0)
+    parameters = Parameters(tiny, 0, render.BACKENDS[backend].device)
     leaves = parameters.leaves(0)
     torch.stack([leaf.sum() for leaf in leaves.values()]).sum().backward()
     parameters.step(leaves, {name: np.zeros(4, np.float32) for name in leaves})
