@@ -18,7 +18,7 @@ from recon3d.core.views import Views
 from recon3d.reconstruction.seeding import plane_sweep_kernels as kernels
 from recon3d.reconstruction.seeding import plane_sweep_tensors as tensors
 
-SIZE = 192  # longest side of the pictures that are compared, pixels
+SIZE = 256  # longest side of the pictures that are compared, pixels: see docs/measurements.md, Scenes
 PLANES = 128  # inverse depths
 NEIGHBOURS = 4  # pictures that each one is compared with
 REFERENCES = 48  # pictures at most that get a depth map: about a second each
@@ -30,7 +30,7 @@ ALONE = 0.05  # more for a point that one neighbour shows
 UNKNOWN = 0.5  # no correlation: the cost of a point that no neighbour shows
 AGREEING = 1  # other depth maps that must have a point
 AGREEMENT = 0.03  # relative difference of depths that two pictures may have in one point
-SPECKLE = 100  # pixels: a smaller patch of like depths is noise
+SPECKLE = 178  # pixels: a smaller patch of like depths is noise
 WORST_COST = 0.3  # of a pixel that is believed: a correlation above 0.4
 RANGE = (0.2, 1.2)  # of the least and the greatest inverse depth of the sparse points: what is swept
 
@@ -143,12 +143,12 @@ def sweep_on_device(here: Small, near: list[Neighbour], inverse: Annotated[np.nd
         return torch.from_numpy(array).to(device)
 
     grey, depths = there(here.grey), there(inverse)
-    of_each = [
-        tensors.correlation_costs(grey, tensors.warped(there(other.grey), here.grey.shape, there(matrix), there(shift), depths))
-        for other, matrix, shift in near
-    ]
-    none = torch.full_like(of_each[0], torch.inf)
-    best, second = torch.stack([*of_each, none]).topk(2, dim=0, largest=False).values
+    best, second = (torch.full((len(depths), *grey.shape), torch.inf, device=device) for _ in range(2))
+    for other, matrix, shift in near:
+        picture = tensors.warped(there(other.grey), here.grey.shape, there(matrix), there(shift), depths)
+        costs = tensors.correlation_costs(grey, picture)
+        second = torch.minimum(second, torch.maximum(best, costs))
+        best = torch.minimum(best, costs)
     costs = merged_costs(best, second)
     total = tensors.smoothed(costs, grey, SMALL, LARGE, CONTRAST)
     return tensors.chosen(total, depths).cpu().numpy(), costs.permute(1, 2, 0).cpu().numpy()

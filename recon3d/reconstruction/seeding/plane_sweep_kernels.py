@@ -31,20 +31,29 @@ def bilinear(picture, x, y):
 
 @part
 def boxed(values, line, out):
-    """Means of `values` [H,W] over the windows; near the border over what is there is left undone, and 0."""
+    """Means of `values` [H,W] over the windows; at the picture's border over what is there of them.
+
+    `line` [W + 2 RADIUS]: sums of columns, with zeros at both ends, so that all loops along a row are of one kind.
+    """
     height, width = values.shape
-    out[:] = 0
-    share = float32(1 / (SIDE * SIDE))
-    for y in range(RADIUS, height - RADIUS):
+    for y in range(height):
+        top, bottom = max(y - RADIUS, 0), min(y + RADIUS + 1, height)
         line[:] = 0
-        for i in range(-RADIUS, RADIUS + 1):
+        for i in range(top, bottom):
             for x in range(width):
-                line[x] += values[y + i, x]
-        for x in range(RADIUS, width - RADIUS):
-            total = float32(0)
-            for j in range(-RADIUS, RADIUS + 1):
-                total += line[x + j]
-            out[y, x] = total * share
+                line[RADIUS + x] += values[i, x]
+        share = float32(1 / ((bottom - top) * SIDE))
+        for x in range(width):
+            out[y, x] = line[x]
+        for j in range(1, SIDE):
+            for x in range(width):
+                out[y, x] += line[x + j]
+        for x in range(width):
+            out[y, x] *= share
+        for k in range(RADIUS):
+            fuller = float32(SIDE / (k + RADIUS + 1))
+            out[y, k] *= fuller
+            out[y, width - 1 - k] *= fuller
 
 
 @kernel
@@ -54,7 +63,7 @@ def correlate(begin, end, reference, other, matrix, shift, inverse_depths, best,
     The point of pixel p = (x, y, 1) at inverse depth w is at matrix @ p + w shift in the other picture (homogeneous).
     """
     height, width = reference.shape
-    line = np.empty(width, np.float32)
+    line = np.empty(width + 2 * RADIUS, np.float32)
     maps = np.empty((7, height, width), np.float32)
     warped, product, a, aa, b, bb, ab = maps[0], maps[1], maps[2], maps[3], maps[4], maps[5], maps[6]
     product[:] = reference * reference

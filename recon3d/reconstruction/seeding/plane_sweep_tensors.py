@@ -14,8 +14,8 @@ Volume = Annotated[Tensor, "D H W"]  # a number for each inverse depth and pixel
 
 
 def boxed(values: Annotated[Tensor, "... H W"]) -> Annotated[Tensor, "... H W"]:
-    """Means over the windows; 0 where a window leaves the picture."""
-    return F.pad(F.avg_pool2d(values, SIDE, stride=1), (RADIUS,) * 4)
+    """Means over the windows; at the picture's border over what is there of them."""
+    return F.avg_pool2d(values, SIDE, stride=1, padding=RADIUS, count_include_pad=False)
 
 
 def warped(

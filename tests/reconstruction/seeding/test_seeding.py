@@ -13,7 +13,8 @@ from recon3d.errors import InputError
 from recon3d.metrics.image import psnr
 from recon3d.reconstruction.seeding.backdrop import backdrop
 from recon3d.reconstruction.seeding.dense import dense_points
-from recon3d.reconstruction.seeding.plane_sweep import neighbours
+from recon3d.reconstruction.seeding.plane_sweep import neighbours, swept, unprojected
+from recon3d.reconstruction.seeding.plane_sweep_kernels import RADIUS
 from recon3d.reconstruction.seeding.seed import gaps, seed
 from recon3d.rendering.render import render
 from tests.reconstruction.scenes import bare_geometry, plane_photos
@@ -26,6 +27,18 @@ def test_dense_points_lie_on_the_wall_that_was_photographed():
     assert len(found.points) > 3000
     assert np.median(distance) < 0.01  # of a distance of 4 to the cameras
     assert np.quantile(distance, 0.95) < 0.05
+
+
+def test_depth_reaches_the_borders_of_the_pictures():
+    """The outermost pixels, whose windows are cut off, of the photos between others: their distance from the wall."""
+    views, geometry, normal = plane_photos()
+    small, depths = swept(views, geometry)
+    for i in range(1, len(views) - 1):
+        ring = np.ones(depths[i].shape, bool)
+        ring[RADIUS:-RADIUS, RADIUS:-RADIUS] = False
+        known = ring & (depths[i] > 0)
+        assert known.sum() > 0.4 * ring.sum()
+        assert np.median(np.abs(unprojected(depths[i], small[i])[known] @ normal)) < 0.03
 
 
 def test_dense_points_leave_out_what_is_masked_in_every_photo_that_would_give_it():
