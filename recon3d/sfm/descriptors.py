@@ -17,7 +17,7 @@ from torch import Tensor
 UNIT = 512.0  # the length of a descriptor in COLMAP's bytes
 MAX_DISTANCE = 0.7  # radians (COLMAP's max_distance)
 BLOCK = 512  # rows of the product at a time: few enough to stay in a processor's cache, which is worth a third of the time
-
+BLOCK_OF_DEVICE = 8192  # of others: 268 MB for as many features, and one wait for a picture
 LOWEST = -(2**24)  # below every product
 
 Descriptors = Annotated[Tensor, "F 128"]  # uint8
@@ -80,21 +80,22 @@ def angles(products: Annotated[Tensor, "B"]) -> Annotated[Tensor, "B"]:
 
 
 def products(features: Descriptors, others: Descriptors) -> Iterator[tuple[Annotated[Tensor, "B F"], Annotated[Tensor, "B"]]]:
-    """Scalar products of BLOCK of the features at a time with all others, but for a number that misses from each row.
+    """Scalar products of a block of the features at a time with all others, but for a number that misses from each row.
 
     Whole numbers, int32 or float32. A block is good until the next one is asked for.
     """
     as_bytes = features.device.type == "cpu" and bytes_multiply_exactly()
+    rows = BLOCK if features.device.type == "cpu" else BLOCK_OF_DEVICE
     # One block's memory serves all: fresh pages for each would cost as much as the product.
-    memory = torch.empty(BLOCK, len(others), dtype=torch.int32 if as_bytes else torch.float32, device=features.device)
+    memory = torch.empty(min(rows, len(features)), len(others), dtype=torch.int32 if as_bytes else torch.float32, device=features.device)
     if not as_bytes:
         of_others = others.float().T
-        for block in features.split(BLOCK):
+        for block in features.split(rows):
             yield torch.mm(block.float(), of_others, out=memory[: len(block)]), memory.new_zeros(len(block))
         return
     # Signed bytes are what processors multiply: (a - 128)(b - 128) = ab - 128 (a + b) + 128^2, summed over 128 places.
     of_others, of_columns = signed(others).T, 128 * others.sum(1, dtype=torch.int32)
-    for block in features.split(BLOCK):
+    for block in features.split(rows):
         shifted = torch._int_mm(signed(block), of_others, out=memory[: len(block)])  # pyright: ignore[reportPrivateImportUsage]
         yield shifted.add_(of_columns), 128 * block.sum(1, dtype=torch.int32) - 128**3
 
