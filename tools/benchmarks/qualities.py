@@ -3,9 +3,10 @@
     python -m tools.benchmarks.qualities ../shared/data --out out/qualities
 
 Cameras by COLMAP from all photos, once for each scene; photos 4, 12, ... held out. Each quality works at its own size with
-its own steps and Gaussians; its pictures are drawn at that size and then brought to that of `standard`, on which all are
-compared (drawn small at once, scenes of finer photos are blurred by the pixel filter: banana then loses 0.6 dB). Cells that
-the folder holds already are not computed again, so a measurement that was cut off goes on. Prints a table in markdown.
+its own steps and Gaussians, and is compared twice: its pictures, drawn at its size, brought to that of `standard` (drawn
+small at once, scenes of finer photos are blurred by the pixel filter: banana then loses 0.6 dB), and pictures drawn at the
+size of the largest quality. Cells that the folder holds already are not computed again, so a measurement that was cut off
+goes on. Prints a table in markdown.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def measured(gaussians: Gaussians, known: Geometry, target: Views) -> dict[str, 
     return {"psnr": round(of_psnr, 3), "ssim": round(of_ssim, 4)}
 
 
-def cell(flat: Views, known: Geometry, target: Views, quality: str, seed: int) -> dict:
-    """One quality on one scene: the held-out PSNR in the middle of its refinement and at its end."""
+def cell(flat: Views, known: Geometry, target: Views, largest: tuple[Views, Geometry], quality: str, seed: int) -> dict:
+    """One quality on one scene: the held-out PSNR in the middle of its refinement and at its end, and at the largest size."""
     row, seen = QUALITY[quality], ~flat.held_out
     curve: list[list[float]] = []
 
@@ -62,16 +63,23 @@ def cell(flat: Views, known: Geometry, target: Views, quality: str, seed: int) -
     options = Refinement(steps=steps, max_gaussians=row.max_gaussians, seed=seed, snapshot_every=steps // POINTS)
     refined = refine(flat, known, seeded(flat[seen], known[seen]), options, Progress(listen))
     near = brought_near(refined.gaussians, known.cameras)
-    return {"gaussians": len(near), **measured(near, known, target), "curve": curve}
+    drawn_large = measured(near, largest[1], largest[0])
+    return {"gaussians": len(near), **measured(near, known, target), "largest": drawn_large, "curve": curve}
 
 
 def table(rows: Sequence[dict]) -> str:
+    """PSNR and SSIM of each quality, at the size of `standard`; at the largest size."""
     lines = ["| scene | photos | " + " | ".join(QUALITY) + " |", "|" + " --- |" * (2 + len(QUALITY))]
     for scene in dict.fromkeys(r["scene"] for r in rows):
         mine, cells = [r for r in rows if r["scene"] == scene], []
         for quality in QUALITY:
-            values = [r["psnr"] for r in mine if r["quality"] == quality]
-            cells.append(f"{statistics.mean(values):.2f}" if values else "")
+            of_it = [r for r in mine if r["quality"] == quality]
+            means = [
+                [statistics.mean(values[key] for values in some) for key in ("psnr", "ssim")]
+                for some in (of_it, [r["largest"] for r in of_it])
+                if some
+            ]
+            cells.append("; ".join(f"{of_psnr:.2f}, {of_ssim:.3f}" for of_psnr, of_ssim in means))
         lines.append(f"| {scene} | {mine[0]['photos']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -94,12 +102,14 @@ def main() -> None:
         done = {(r["quality"], r["seed"]) for r in rows if r["scene"] == name}
         if done.issuperset(wanted):
             continue
-        loaded, found = cameras_of(options.folder / name, max(QUALITY[q].max_size for q in options.qualities), Progress())
+        largest_size = max(QUALITY[q].max_size for q in options.qualities)
+        loaded, found = cameras_of(options.folder / name, largest_size, Progress())
         target, _ = held_out_scene(loaded, found, "8:4", target_size)
+        largest = held_out_scene(loaded, found, "8:4", largest_size)
         for quality, seed in wanted:
             if (quality, seed) not in done:
                 flat, known = held_out_scene(loaded, found, "8:4", QUALITY[quality].max_size)
-                of_cell = cell(flat, known, target, quality, seed)
+                of_cell = cell(flat, known, target, largest, quality, seed)
                 photos = int((~flat.held_out).sum())
                 rows.append({"scene": name, "photos": photos, "quality": quality, "seed": seed, **of_cell})
                 print(rows[-1], file=sys.stderr, flush=True)
