@@ -13,7 +13,7 @@ ABOUT = "What works on this machine, and for what is off the command that turns 
 @dataclass(frozen=True)
 class Options:
     warm_up: bool = False
-    """Compile the rasterizer now, so that the first run does not."""
+    """Compile what refines here now, gsplat too on a GPU, so that the first run does not."""
     json: bool = False
     """Print the rows as JSON."""
 
@@ -31,7 +31,9 @@ def main(arguments: list[str]) -> None:
             print(f"{row.state:8} {row.part:18} {row.detail}" + (f"\n{'':28}{row.remedy}" if row.remedy else ""))
     if options.warm_up:
         from recon3d.reconstruction.refinement.refine import warm_up
+        from recon3d.rendering.render import backend_for
 
-        warm_up()
+        for backend in sorted({"cpu", backend_for()}):
+            warm_up(backend)
         if not options.json:
             print("compiled: the next run starts at once")
