@@ -87,7 +87,8 @@ def products(features: Descriptors, others: Descriptors) -> Iterator[tuple[Annot
     as_bytes = features.device.type == "cpu" and bytes_multiply_exactly()
     rows = BLOCK if features.device.type == "cpu" else BLOCK_OF_DEVICE
     # One block's memory serves all: fresh pages for each would cost as much as the product.
-    memory = torch.empty(min(rows, len(features)), len(others), dtype=torch.int32 if as_bytes else torch.float32, device=features.device)
+    kind = torch.int32 if as_bytes else torch.float32
+    memory = torch.empty(min(rows, len(features)), len(others), dtype=kind, device=features.device)
     if not as_bytes:
         of_others = others.float().T
         for block in features.split(rows):
