@@ -39,8 +39,7 @@ def rasterize(
     inputs = (x.float() for x in (means, quats, scales, opacities, sh, camera_from_world, K.detach()))
     drawn, alpha, meta = rasterization(
         *inputs, width, height, near_plane=NEAR, far_plane=FAR, eps2d=EPS2D, sh_degree=int(sh.shape[1] ** 0.5) - 1,
-        packed=False, tile_size=TILE, render_mode="RGB+D",
-        rasterize_mode="antialiased" if antialiased else "classic",
+        packed=False, tile_size=TILE, render_mode="RGB+D", rasterize_mode="antialiased" if antialiased else "classic",
     )  # fmt: skip
     if screen is not None:
         fill(screen, meta)

@@ -74,14 +74,14 @@ def table(rows: Sequence[dict]) -> str:
         mine, cells = [r for r in rows if r["scene"] == scene], []
         for quality in QUALITY:
             of_it = [r for r in mine if r["quality"] == quality]
-            means = [
-                [statistics.mean(values[key] for values in some) for key in ("psnr", "ssim")]
-                for some in (of_it, [r["largest"] for r in of_it])
-                if some
-            ]
-            cells.append("; ".join(f"{of_psnr:.2f}, {of_ssim:.3f}" for of_psnr, of_ssim in means))
+            cells.append("; ".join(means(values) for values in (of_it, [r["largest"] for r in of_it]) if values))
         lines.append(f"| {scene} | {mine[0]['photos']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def means(values: Sequence[dict]) -> str:
+    of_psnr, of_ssim = (statistics.mean(v[key] for v in values) for key in ("psnr", "ssim"))
+    return f"{of_psnr:.2f}, {of_ssim:.3f}"
 
 
 def main() -> None:
