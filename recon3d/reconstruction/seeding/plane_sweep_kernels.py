@@ -30,6 +30,12 @@ def bilinear(picture, x, y):
 
 
 @part
+def fuller(x, width):
+    """How many times as many columns as are there a whole window about column x would have."""
+    return float32(SIDE / (min(x + RADIUS + 1, width) - max(x - RADIUS, 0)))
+
+
+@part
 def boxed(values, line, out):
     """Means of `values` [H,W] over the windows; at the picture's border over what is there of them.
 
@@ -50,10 +56,11 @@ def boxed(values, line, out):
                 out[y, x] += line[x + j]
         for x in range(width):
             out[y, x] *= share
-        for k in range(RADIUS):
-            fuller = float32(SIDE / (k + RADIUS + 1))
-            out[y, k] *= fuller
-            out[y, width - 1 - k] *= fuller
+        left = min(RADIUS, width)
+        for x in range(left):
+            out[y, x] *= fuller(x, width)
+        for x in range(max(width - RADIUS, left), width):
+            out[y, x] *= fuller(x, width)
 
 
 @kernel

@@ -20,6 +20,18 @@ def swept_pair():
     return small[1], near, plane_sweep.inverse_depths(geometry, 1)
 
 
+@pytest.mark.parametrize("size", [(20, 30), (3, 30), (20, 1), (20, 4), (2, 6)])
+def test_means_over_windows_are_of_what_a_picture_has_of_them(size: tuple[int, int]) -> None:
+    """Also where it is narrower than a window."""
+    values = np.random.default_rng(0).random(size, np.float32)
+    found, radius = np.empty(size, np.float32), kernels.RADIUS
+    kernels.boxed(values, np.empty(size[1] + 2 * radius, np.float32), found)
+    for y, x in np.ndindex(size):
+        window = values[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+        np.testing.assert_allclose(found[y, x], window.mean(), rtol=1e-5)
+    np.testing.assert_allclose(plane_sweep_tensors.boxed(torch.from_numpy(values)[None])[0].numpy(), found, rtol=1e-5)
+
+
 def test_costs_of_a_neighbour_are_the_kernels() -> None:
     here, near, inverse = swept_pair()
     there, matrix, shift = near[0]
