@@ -76,10 +76,25 @@ class Estimated:
         return np.where(self.focal[rows], focal_deviations(model, self.camera[rows], self.distortion), 0.0)
 
 
-def measure(model: Model, held: ViewMatches, estimated: Estimated, left_out: tuple[str, ...] = ()) -> Measured:
+@dataclass(frozen=True)
+class Evidence:
+    """What the photos say of a model of R views; E matches of two of them were held back."""
+
+    agrees: Annotated[np.ndarray, "E"]  # bool
+    first: Annotated[np.ndarray, "E"]  # index of the model's view
+    second: Annotated[np.ndarray, "E"]
+    deviations: Annotated[np.ndarray, "R"]  # of the focal length, of itself; 0 where something else tells it
+
+
+def evidence(model: Model, held: ViewMatches, estimated: Estimated | None = None) -> Evidence:
+    """Of a model of some of the views; without `estimated` all lenses were given."""
+    deviations = np.zeros(len(model.views)) if estimated is None else estimated.deviations(model)
+    return Evidence(*agreement(model, held), deviations)
+
+
+def measure(model: Model, found: Evidence, estimated: Estimated, left_out: tuple[str, ...] = ()) -> Measured:
     """Measure a model of some of the views."""
-    seen = np.bincount(model.view, minlength=len(model.views))
-    agrees, _, _ = agreement(model, held)
+    seen, agrees = np.bincount(model.view, minlength=len(model.views)), found.agrees
     lenses = [lens for view, lens in zip(model.views, model.lenses, strict=True) if estimated.focal[view]]
     focals = [focal_of(lens) for lens in lenses]
     angles = triangulation_angles(model)
@@ -92,7 +107,7 @@ def measure(model: Model, held: ViewMatches, estimated: Estimated, left_out: tup
         held_back=len(agrees),
         agreement=float(agrees.mean()) if len(agrees) else 0.0,
         focal=max(focals, key=lambda f: abs(np.log(f))) if focals else None,
-        focal_deviation=float(estimated.deviations(model).max(initial=0.0)),
+        focal_deviation=float(found.deviations.max(initial=0.0)),
         distortion=max((corner_distortion(lens) for lens in lenses), default=0.0),
         left_out=left_out,
     )
@@ -130,7 +145,7 @@ def lens_refusal(lens: Lens, deviation: float) -> str | None:
     return None
 
 
-def unbelieved_views(model: Model, held: ViewMatches, estimated: Estimated | None = None) -> dict[int, str]:
+def unbelieved_views(model: Model, found: Evidence, estimated: Estimated | None = None) -> dict[int, str]:
     """Registered views that see too few points, whose estimated lens is impossible or not determined, or with which too few
     of their own held-back matches agree; with what speaks against each.
 
@@ -138,19 +153,17 @@ def unbelieved_views(model: Model, held: ViewMatches, estimated: Estimated | Non
     """
     seen = np.bincount(model.view, minlength=len(model.views))
     against = {i: few_points(int(count)) for i, count in enumerate(seen) if count < MIN_POINTS}
-    if estimated is not None:
-        deviations = estimated.deviations(model)
-        for i, view in enumerate(model.views):
-            doubt = lens_refusal(model.lenses[i], float(deviations[i])) if estimated.focal[view] else None
-            if doubt is not None:
-                against.setdefault(i, doubt)
-    agrees, first, second = agreement(model, held)
+    for i, view in enumerate(model.views):
+        its_own = estimated is not None and estimated.focal[view]
+        doubt = lens_refusal(model.lenses[i], float(found.deviations[i])) if its_own else None
+        if doubt is not None:
+            against.setdefault(i, doubt)
     while True:
         weak = np.isin(np.arange(len(seen)), list(against))
-        among = ~weak[first] & ~weak[second]
-        of_views = np.concatenate([first[among], second[among]])
+        among = ~weak[found.first] & ~weak[found.second]
+        of_views = np.concatenate([found.first[among], found.second[among]])
         count = np.bincount(of_views, minlength=len(weak))
-        good = np.bincount(of_views, weights=np.tile(agrees[among], 2), minlength=len(weak))
+        good = np.bincount(of_views, weights=np.tile(found.agrees[among], 2), minlength=len(weak))
         share = np.where(count > 0, good / np.maximum(count, 1), 1.0)
         if not (share < MIN_VIEW_AGREEMENT).any():
             return {model.views[i]: against[i] for i in sorted(against)}
@@ -166,24 +179,37 @@ def agreement(
     A match agrees where the point that both its rays meet in best lies before both cameras and reprojects within
     MAX_REPROJECTION of both its pixels.
     """
-    index = {view: i for i, view in enumerate(model.views)}
-    agrees, first, second = [np.zeros(0, bool)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for view, other, rows in matches.by_pair():
-        if view in index and other in index:
-            i, j = index[view], index[other]
-            agrees.append(_pair_agrees(model, (i, j), [matches.xy_first[rows], matches.xy_second[rows]]))
-            first.append(np.full(len(rows), i))
-            second.append(np.full(len(rows), j))
-    return np.concatenate(agrees), np.concatenate(first), np.concatenate(second)
+    last = max(*model.views, int(matches.first.max(initial=0)), int(matches.second.max(initial=0)))
+    index = np.full(last + 1, -1)
+    index[list(model.views)] = np.arange(len(model.views))
+    seen = matches[(index[matches.first] >= 0) & (index[matches.second] >= 0)]
+    first, second = index[seen.first], index[seen.second]
+    rays = [rays_of(model, first, seen.xy_first), rays_of(model, second, seen.xy_second)]
+    agrees = np.zeros(len(seen), bool)
+    for view, other, rows in seen.by_pair():
+        pair, xy = (int(index[view]), int(index[other])), [seen.xy_first[rows], seen.xy_second[rows]]
+        agrees[rows] = _pair_agrees(model, pair, [r[rows] for r in rays], xy)
+    return agrees, first, second
+
+
+def rays_of(
+    model: Model, view: Annotated[np.ndarray, "M"], xy: Annotated[np.ndarray, "M 2"]
+) -> Annotated[np.ndarray, "M 2"]:
+    """Rays (x/z, y/z) of pixels of views, all of a lens at once."""
+    rays, lenses = np.zeros_like(xy), list(dict.fromkeys(model.lenses))
+    number = np.array([lenses.index(lens) for lens in model.lenses], np.int64)[view]
+    for i, lens in enumerate(lenses):
+        rays[number == i] = lens.rays_of_pixels(xy[number == i])
+    return rays
 
 
 def _pair_agrees(
-    model: Model, pair: tuple[int, int], xy: list[Annotated[np.ndarray, "M 2"]]
+    model: Model, pair: tuple[int, int], rays: list[Annotated[np.ndarray, "M 2"]], xy: list[Annotated[np.ndarray, "M 2"]]
 ) -> Annotated[np.ndarray, "M"]:
     rows = []
-    for i, pixels in zip(pair, xy, strict=True):
-        rays, camera = model.lenses[i].rays_of_pixels(pixels), model.camera_from_world[i]
-        rows += [rays[:, :1] * camera[2] - camera[0], rays[:, 1:] * camera[2] - camera[1]]
+    for i, of_view in zip(pair, rays, strict=True):
+        camera = model.camera_from_world[i]
+        rows += [of_view[:, :1] * camera[2] - camera[0], of_view[:, 1:] * camera[2] - camera[1]]
     # Linear triangulation (Hartley & Zisserman 2004, section 12.2): the null vector of four equations.
     homogeneous = np.linalg.svd(np.nan_to_num(np.stack(rows, 1)))[2][:, -1]
     agrees = np.ones(len(homogeneous), bool)

@@ -17,7 +17,7 @@ from recon3d.core.origin import center_of
 from recon3d.core.views import Views
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
-from recon3d.sfm.acceptance import Estimated, Measured, measure, refusal, unbelieved_views
+from recon3d.sfm.acceptance import Estimated, Measured, evidence, measure, refusal, unbelieved_views
 from recon3d.sfm.adjustment import at_minimum
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back
@@ -210,10 +210,10 @@ def believed_part(
     model: Model, held: ViewMatches, estimated: Estimated, left_out: tuple[str, ...] = ()
 ) -> tuple[Model, Measured]:
     """The model without the views that are not believed, nor those that are not without these; and what it measures."""
-    while weak := unbelieved_views(model, held, estimated):
+    while weak := unbelieved_views(model, found := evidence(model, held, estimated), estimated):
         model = only_views(model, sorted(set(model.views) - set(weak)))
         left_out += tuple(weak.values())
-    return model, measure(model, held, estimated, left_out)
+    return model, measure(model, found, estimated, left_out)
 
 
 def not_another(

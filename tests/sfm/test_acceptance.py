@@ -14,6 +14,7 @@ from recon3d.sfm.acceptance import (
     Measured,
     agreement,
     corner_distortion,
+    evidence,
     lens_refusal,
     measure,
     refusal,
@@ -80,8 +81,8 @@ def test_matches_behind_the_cameras_do_not_agree():
 
 def test_a_view_turned_by_five_degrees_is_not_believed_and_the_others_are():
     model, matches = truth()
-    assert unbelieved_views(model, matches) == {}
-    against = unbelieved_views(turned(model, 2, 5.0), matches)
+    assert unbelieved_views(model, evidence(model, matches)) == {}
+    against = unbelieved_views(wrong := turned(model, 2, 5.0), evidence(wrong, matches))
     assert list(against) == [2] and against[2].endswith("% of an image's matches agree, where 70% are needed")
 
 
@@ -91,7 +92,7 @@ def test_a_view_that_sees_few_points_is_not_believed():
     thin = replace(
         model, view=model.view[few], point=model.point[few], feature=model.feature[few], xy=model.xy[few]
     )  # fmt: skip
-    assert unbelieved_views(thin, matches) == {2: "an image sees 19 points, where 20 are needed"}
+    assert unbelieved_views(thin, evidence(thin, matches)) == {2: "an image sees 19 points, where 20 are needed"}
 
 
 def test_a_view_with_an_impossible_lens_of_its_own_is_not_believed_and_the_others_are():
@@ -99,7 +100,8 @@ def test_a_view_with_an_impossible_lens_of_its_own_is_not_believed_and_the_other
     lens = model.lenses[4]
     long = replace(lens, params=(12 * 1280, 12 * 1280, *lens.params[2:]))
     own = Estimated(np.ones(5, bool), np.arange(5), False)
-    assert unbelieved_views(replace(model, lenses=(*model.lenses[:4], long)), matches, own) == {
+    wrong = replace(model, lenses=(*model.lenses[:4], long))
+    assert unbelieved_views(wrong, evidence(wrong, matches, own), own) == {
         4: "the focal length came out as 12.0 times the longest side, where 0.3 to 10 are possible"
     }
 
@@ -136,12 +138,13 @@ def test_corner_distortion_of_one_coefficient_is_k_times_the_squared_radius():
 
 def test_the_true_model_is_accepted_and_measured_as_it_is():
     model, matches = truth()
-    m = measure(model, matches, UNKNOWN)
+    m = measure(model, evidence(model, matches, UNKNOWN), UNKNOWN)
     assert refusal(m) is None
     assert m.agreement == 1.0 and m.held_back == len(matches)
     assert m.focal == pytest.approx(0.5 / np.tan(np.radians(25)), rel=1e-12)
     assert m.focal_deviation < 0.001
-    told = measure(model, matches, replace(UNKNOWN, focal=np.zeros(3, bool)))
+    known = replace(UNKNOWN, focal=np.zeros(3, bool))
+    told = measure(model, evidence(model, matches, known), known)
     assert told.focal is None and told.focal_deviation == 0
 
 

@@ -6,9 +6,10 @@ import torch
 
 from recon3d.core.lens import Lens
 from recon3d.metrics.poses import pair_errors
+from recon3d.sfm import twin
 from recon3d.sfm.adjustment import adjusted, at_minimum, distances
 from recon3d.sfm.features import Camera
-from recon3d.sfm.twin import CLEARLY, depth_reversed, farther, is_reversed, rival
+from recon3d.sfm.twin import CLEARLY, HOPELESS, depth_reversed, farther, is_reversed, rival
 from tests.sfm.synthetic_matches import Capture, captured
 from tests.sfm.true_models import true_model
 
@@ -26,9 +27,21 @@ def test_the_right_model_of_long_lenses_fits_clearly_better_than_its_twin(focal,
     assert found is None or found.lead > CLEARLY
 
 
-@pytest.mark.parametrize(("focal", "arc", "seed"), [(3.0, 16.0, 1), (6.0, 20.0, 3)])
-def test_the_twin_of_a_depth_reversed_model_fits_clearly_better_and_is_right(focal, arc, seed):
-    truth = true_model(captured(Capture((focal,) * 4, arc=arc, points=150, shared=True, seed=seed)))
+@pytest.mark.parametrize(("focal", "arc", "seed"), [(1.5, 37.0, 2), (2.2, 45.0, 11)])
+def test_where_twins_trail_far_with_their_lenses_held_the_whole_search_says_the_same(monkeypatch, focal, arc, seed):
+    truth = true_model(captured(Capture((focal,) * 4, arc=arc, points=700, shared=True, seed=seed)))
+    soon = rival(truth, one_camera(4), distortion=False)
+    monkeypatch.setattr(twin, "HOPELESS", np.inf)
+    whole = rival(truth, one_camera(4), distortion=False)
+    assert soon is not None and whole is not None
+    assert soon.lead > HOPELESS and whole.lead > 3 * CLEARLY
+
+
+@pytest.mark.parametrize(
+    ("focal", "arc", "points", "seed"), [(3.0, 16.0, 150, 1), (6.0, 20.0, 150, 3), (1.5, 37.0, 700, 2), (2.2, 28.0, 700, 11)]
+)
+def test_the_twin_of_a_depth_reversed_model_fits_clearly_better_and_is_right(focal, arc, points, seed):
+    truth = true_model(captured(Capture((focal,) * 4, arc=arc, points=points, shared=True, seed=seed)))
     wrong = depth_reversed(truth, 2.0, [0, 1, 2, 3])
     found = rival(wrong, one_camera(4), distortion=False)
     assert found is not None and found.lead < -CLEARLY
@@ -64,6 +77,6 @@ def test_of_parallel_rays_neither_fits_clearly_better():
 
 def test_parallel_rays_see_the_mirrored_points_where_the_points_were():
     truth = true_model(captured(Capture((1000.0,) * 3, arc=30.0, points=50, noise=0.0)))
-    twin = depth_reversed(truth, 1.0, [])
-    assert np.linalg.det(twin.camera_from_world[:, :3, :3]) == pytest.approx([1, 1, 1])
-    assert distances(twin).max() < 0.5 and is_reversed(truth, twin) and not is_reversed(truth, truth)
+    mirrored = depth_reversed(truth, 1.0, [])
+    assert np.linalg.det(mirrored.camera_from_world[:, :3, :3]) == pytest.approx([1, 1, 1])
+    assert distances(mirrored).max() < 0.5 and is_reversed(truth, mirrored) and not is_reversed(truth, truth)
