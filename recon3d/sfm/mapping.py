@@ -23,7 +23,7 @@ from recon3d.sfm.features import Pictures
 from recon3d.sfm.given_cameras import register_to_given
 from recon3d.sfm.matching import REMEDY, Matcher, without_overlap
 from recon3d.sfm.models import Model
-from recon3d.sfm.settings import ATTEMPTS, ENOUGH, Settings
+from recon3d.sfm.settings import ATTEMPTS, ENOUGH, Settings, worth_trying
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ def try_in_turn(
 ) -> list[Attempt]:
     """Attempts with settings after settings, until a believed model holds 90 % of the views."""
     tried: list[Attempt] = []
-    for settings in settings_in_turn:
-        if tried and len(views) > settings.views_up_to:
-            continue
+    for settings in worth_trying(settings_in_turn, len(views)):
         if tried:
             progress.note(f"{outcome(tried[-1], len(views))}: trying {settings.name} settings ({settings.about})")
         database = matched(settings.matching)

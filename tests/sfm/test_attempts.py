@@ -17,7 +17,7 @@ from recon3d.sfm.held_back import view_matches
 from recon3d.sfm.matching import read_keypoints, read_matches
 from recon3d.sfm.models import poses_of, starting_at
 from recon3d.sfm.pycolmap import colmap
-from recon3d.sfm.settings import DEFAULT, FEW_VIEWS, GLOBAL, RELAXED
+from recon3d.sfm.settings import DEFAULT, GLOBAL, RELAXED
 from tests.sfm.synthetic_matches import SCENE, Capture, captured_scene, synthetic_scene
 from tests.sfm.true_models import true_model
 
@@ -84,10 +84,6 @@ def test_poses_of_a_model_are_named_by_view(tmp_path):
     found = attempt(database, views, DEFAULT, 1, 0, Progress())
     assert found.model is not None
     assert sorted(poses_of(found.model)) == list(found.model.views)
-
-
-def test_few_view_settings_differ_from_relaxed_ones_in_their_features_alone():
-    assert replace(FEW_VIEWS, name=RELAXED.name, about=RELAXED.about, matching=RELAXED.matching, views_up_to=12) == RELAXED
 
 
 def turned(truth, degrees: float, seed: int) -> Guess:
