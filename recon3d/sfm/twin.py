@@ -54,23 +54,19 @@ def rival(model: Model, cameras: tuple[Camera, ...], distortion: bool) -> Rival 
     known = {view for camera in cameras if camera.focal_known for view in camera.views}
     free = [i for i, view in enumerate(model.views) if view not in known]
     model = thinned(model)
-    again = adjusted(model, cameras, True, distortion)
-    if is_possible(again, free):
-        model = again
-    found = exchanged(model, cameras, free, distortion)
-    if free and flatness(model) < FLAT:
-        found += another_plane(model, cameras, free, distortion)
-    return min(found, key=lambda r: r.lead, default=None)
-
-
-def exchanged(model: Model, cameras: tuple[Camera, ...], free: list[int], distortion: bool) -> list[Rival]:
-    """The depth-reversed twins from several focal lengths of the views `free`."""
     starts = [1.0] + [start / float(np.median(focals(model)[free])) for start in STARTS if free]
     twins = [adjusted(depth_reversed(model, start, free), cameras, False, iterations=30) for start in starts]
-    if min(lead(model, twin) for twin in twins) < HOPELESS:
+    near, flat = min(lead(model, twin) for twin in twins) < HOPELESS, bool(free) and flatness(model) < FLAT
+    if near or flat:
+        again = adjusted(model, cameras, True, distortion)
+        model = again if is_possible(again, free) else model
+    if near:
         twins = [with_its_lenses(twin, cameras, free, distortion) for twin in twins]
     shows = "a scene with near and far exchanged"
-    return [Rival(twin, shows, lead(model, twin)) for twin in twins if is_reversed(model, twin)]
+    found = [Rival(twin, shows, lead(model, twin)) for twin in twins if is_reversed(model, twin)]
+    if flat:
+        found += another_plane(model, cameras, free, distortion)
+    return min(found, key=lambda r: r.lead, default=None)
 
 
 def with_its_lenses(twin: Model, cameras: tuple[Camera, ...], free: list[int], distortion: bool) -> Model:
