@@ -52,7 +52,7 @@ class Method:
 
 METHODS = {
     "colmap": Method("COLMAP's mapper with its defaults", "colmap", settings=(DEFAULT,)),
-    "colmap-few": Method("COLMAP as a run tries it: defaults, then settings for few photos", "colmap"),
+    "colmap-few": Method("COLMAP as a run tries it: defaults, global mapper, settings for few photos", "colmap"),
     "lift": Method("a Gaussian for every pixel of recon3d-small's depth", "recon3d-small", "lift"),
 }
 
