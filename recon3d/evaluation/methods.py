@@ -46,13 +46,13 @@ class Method:
     about: str
     geometry: str
     splats: str = "auto"
-    settings: tuple[Settings, ...] | None = None  # of COLMAP; None: in turn, as a run tries them
+    settings: tuple[Settings, ...] | None = None  # of COLMAP; None: as a run tries them
     refined: bool = False
 
 
 METHODS = {
     "colmap": Method("COLMAP's mapper with its defaults", "colmap", settings=(DEFAULT,)),
-    "colmap-few": Method("COLMAP as a run tries it: defaults, global mapper, settings for few photos", "colmap"),
+    "colmap-few": Method("COLMAP as a run tries it: settings by the number of photos, in turn", "colmap"),
     "lift": Method("a Gaussian for every pixel of recon3d-small's depth", "recon3d-small", "lift"),
 }
 
@@ -98,7 +98,7 @@ def carried_out(
         weights=weights.get(key or ""), splats_weights=weights.get(of_head or ""),
     )  # fmt: skip
     chosen = plan(request)
-    chosen = chosen if what.settings is None else replace(chosen, settings=what.settings)
+    chosen = replace(chosen, settings=what.settings)
     progress = Progress()
     posed = bool(views.pose_known.any())
     # COLMAP looks at the photos themselves.

@@ -129,7 +129,7 @@ def _removed(path: Path, lock: BinaryIO | None) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-FORM = 2  # of what stages pack: what was kept in another one is not read again
+FORM = 3  # of what stages pack, and of how cameras are found: what was kept in another one is not read again
 
 
 def fingerprint(request: Any, files: tuple[Path, ...]) -> str:

@@ -75,7 +75,7 @@ def apply(asked: Asked, views: Views, geometry: Geometry) -> Improved:
 
     def make() -> Improved:
         device = "cuda" if network_device(asked.request.device) == "cuda" else "cpu"
-        how = Matched(asked.chosen.settings[0].matching, asked.loaded.sequence, device, asked.request.seed)
+        how = Matched(asked.chosen.matching, asked.loaded.sequence, device, asked.request.seed)
         photos = with_what_is_known(views, asked.loaded.views)
         return improved(views, geometry, photos, views.pose_known, how, asked.progress)
 

@@ -10,7 +10,7 @@ from typing import Literal
 from recon3d.errors import InputError
 from recon3d.pipeline.choices import GEOMETRY, QUALITY, SPLATS, STREAMING
 from recon3d.pipeline.metric_request import Metric, parse_metric
-from recon3d.sfm.settings import Settings, attempts
+from recon3d.sfm.settings import Matching, Settings
 
 PLY_SPLAT = 4 * (3 + 3 + 3 + 9 + 1 + 3 + 4)  # bytes of a Gaussian of degree 1 in a PLY, which refinement makes
 MAX_POINTS = 50_000
@@ -130,7 +130,8 @@ class Plan:
     geometry_rule: str
     splats: str | None  # a row of SPLATS; None: auto, which looks at the geometry
     max_size: int
-    settings: tuple[Settings, ...]  # of COLMAP, tried in this order
+    matching: Matching  # of photos, by COLMAP's names
+    settings: tuple[Settings, ...] | None  # of COLMAP, tried in this order; None: by the number of photos
     max_gaussians: int
     budget: Budget
     holdout: Holdout | None
@@ -170,7 +171,8 @@ def plan(request: Request, on_a_gpu: bool = False, has_depth: bool | None = Fals
         geometry_rule=rule,
         splats=chosen_splats(request),
         max_size=quality.max_size if request.max_size is None else request.max_size,
-        settings=attempts(quality.matching),
+        matching=quality.matching,
+        settings=None,
         max_gaussians=most_gaussians(request, on_a_gpu),
         budget=parse_budget(str(quality.steps) if request.refine is None else request.refine),
         holdout=None if request.holdout is None else parse_holdout(request.holdout),

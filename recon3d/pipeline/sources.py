@@ -40,6 +40,7 @@ from recon3d.sfm.folded import FoldedReport, folded, in_words
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.matching import pairs_to_match
 from recon3d.sfm.registration import assembled, geometry, mapping_of_model
+from recon3d.sfm.settings import attempts
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def colmap(views: Views, asked: Asked) -> Sourced:
         # Apple's GPU is left out: exact products of whole numbers are proved for CUDA and CPUs.
         device = "cuda" if network_device(asked.request.device) == "cuda" else "cpu"
         return geometry(
-            views, settings=asked.chosen.settings, device=device,
+            views, settings=asked.chosen.settings or attempts(asked.chosen.matching, len(views)), device=device,
             seed=asked.request.seed, sequence=asked.loaded.sequence, where=asked.where, progress=asked.progress,
             guess=guess,
         )  # fmt: skip

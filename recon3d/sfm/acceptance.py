@@ -78,23 +78,23 @@ class Estimated:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the photos say of a model of R views; E matches of two of them were held back."""
+    """What the photos say of a model of some of the views, R, by the E held-back matches between these."""
 
+    model: Model
+    estimated: Estimated
     agrees: Annotated[np.ndarray, "E"]  # bool
     first: Annotated[np.ndarray, "E"]  # index of the model's view
     second: Annotated[np.ndarray, "E"]
     deviations: Annotated[np.ndarray, "R"]  # of the focal length, of itself; 0 where something else tells it
 
 
-def evidence(model: Model, held: ViewMatches, estimated: Estimated | None = None) -> Evidence:
-    """Of a model of some of the views; without `estimated` all lenses were given."""
-    deviations = np.zeros(len(model.views)) if estimated is None else estimated.deviations(model)
-    return Evidence(*agreement(model, held), deviations)
+def evidence(model: Model, held: ViewMatches, estimated: Estimated) -> Evidence:
+    return Evidence(model, estimated, *agreement(model, held), estimated.deviations(model))
 
 
-def measure(model: Model, found: Evidence, estimated: Estimated, left_out: tuple[str, ...] = ()) -> Measured:
-    """Measure a model of some of the views."""
-    seen, agrees = np.bincount(model.view, minlength=len(model.views)), found.agrees
+def measure(found: Evidence, left_out: tuple[str, ...] = ()) -> Measured:
+    model, estimated, agrees = found.model, found.estimated, found.agrees
+    seen = np.bincount(model.view, minlength=len(model.views))
     lenses = [lens for view, lens in zip(model.views, model.lenses, strict=True) if estimated.focal[view]]
     focals = [focal_of(lens) for lens in lenses]
     angles = triangulation_angles(model)
@@ -145,16 +145,17 @@ def lens_refusal(lens: Lens, deviation: float) -> str | None:
     return None
 
 
-def unbelieved_views(model: Model, found: Evidence, estimated: Estimated | None = None) -> dict[int, str]:
+def unbelieved_views(found: Evidence) -> dict[int, str]:
     """Registered views that see too few points, whose estimated lens is impossible or not determined, or with which too few
     of their own held-back matches agree; with what speaks against each.
 
     The worst view goes first, and its matches no longer count against the views that it was matched with.
     """
+    model = found.model
     seen = np.bincount(model.view, minlength=len(model.views))
     against = {i: few_points(int(count)) for i, count in enumerate(seen) if count < MIN_POINTS}
     for i, view in enumerate(model.views):
-        its_own = estimated is not None and estimated.focal[view]
+        its_own = found.estimated.focal[view]
         doubt = lens_refusal(model.lenses[i], float(found.deviations[i])) if its_own else None
         if doubt is not None:
             against.setdefault(i, doubt)
@@ -174,7 +175,7 @@ def unbelieved_views(model: Model, found: Evidence, estimated: Estimated | None 
 def agreement(
     model: Model, matches: ViewMatches
 ) -> tuple[Annotated[np.ndarray, "E"], Annotated[np.ndarray, "E"], Annotated[np.ndarray, "E"]]:
-    """For the matches of two registered views: does it agree (bool), and both views as indices of the model.
+    """For the matches of two registered views, in their order: does it agree (bool), and both views as indices of the model.
 
     A match agrees where the point that both its rays meet in best lies before both cameras and reprojects within
     MAX_REPROJECTION of both its pixels.
@@ -196,10 +197,10 @@ def rays_of(
     model: Model, view: Annotated[np.ndarray, "M"], xy: Annotated[np.ndarray, "M 2"]
 ) -> Annotated[np.ndarray, "M 2"]:
     """Rays (x/z, y/z) of pixels of views, all of a lens at once."""
-    rays, lenses = np.zeros_like(xy), list(dict.fromkeys(model.lenses))
-    number = np.array([lenses.index(lens) for lens in model.lenses], np.int64)[view]
-    for i, lens in enumerate(lenses):
-        rays[number == i] = lens.rays_of_pixels(xy[number == i])
+    rays, number = np.zeros_like(xy), {lens: i for i, lens in enumerate(model.lenses)}
+    of_lens = np.array([number[lens] for lens in model.lenses], np.int64)[view]
+    for i in np.unique(of_lens):
+        rays[of_lens == i] = model.lenses[i].rays_of_pixels(xy[of_lens == i])
     return rays
 
 

@@ -18,7 +18,7 @@ from recon3d.core.views import Views
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
 from recon3d.sfm.acceptance import Estimated, Measured, evidence, measure, refusal, unbelieved_views
-from recon3d.sfm.adjustment import at_minimum
+from recon3d.sfm.adjustment import adjusted, at_minimum
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back
 from recon3d.sfm.matching import read_matches
@@ -78,7 +78,8 @@ def attempt(database: Path, views: Views, settings: Settings, threads: int, seed
         started = starting_at(start, cameras)
         write_lenses(reduced, started)
         if settings.mapper == "global":
-            models = global_models(reduced, cameras, threads, seed)
+            models = global_models(reduced, len(views), started, threads, seed, progress)
+            models = [with_given_lenses(model, started, settings.refine_distortion) for model in models[:1]]
         else:
             models = incremental_models(reduced, len(views), options, progress)
         found += [settled(model, cameras, held, estimated) for model in models[:1]]
@@ -189,6 +190,15 @@ def guessed_focal(camera: Camera, guess: Guess) -> Camera:
     return replace(camera, lens=replace(camera.lens, params=(focal, *camera.lens.params[1:])))
 
 
+def with_given_lenses(model: Model, cameras: tuple[Camera, ...], distortion: bool) -> Model:
+    """What the global mapper made of cameras of which some are known: it adjusts the lenses of all or of none."""
+    known = {view: camera.lens for camera in cameras if camera.known for view in camera.views}
+    if not known or all(camera.known for camera in cameras):
+        return model
+    lenses = tuple(known.get(view, lens) for view, lens in zip(model.views, model.lenses, strict=True))
+    return adjusted(replace(model, lenses=lenses), cameras, True, distortion)
+
+
 def settled(
     model: Model, cameras: tuple[Camera, ...], held: ViewMatches, estimated: Estimated
 ) -> tuple[Model, Measured]:
@@ -210,10 +220,10 @@ def believed_part(
     model: Model, held: ViewMatches, estimated: Estimated, left_out: tuple[str, ...] = ()
 ) -> tuple[Model, Measured]:
     """The model without the views that are not believed, nor those that are not without these; and what it measures."""
-    while weak := unbelieved_views(model, found := evidence(model, held, estimated), estimated):
+    while weak := unbelieved_views(found := evidence(model, held, estimated)):
         model = only_views(model, sorted(set(model.views) - set(weak)))
         left_out += tuple(weak.values())
-    return model, measure(model, found, estimated, left_out)
+    return model, measure(found, left_out)
 
 
 def not_another(

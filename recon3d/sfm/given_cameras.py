@@ -11,7 +11,7 @@ import numpy as np
 from recon3d.core.views import Views
 from recon3d.errors import InputError
 from recon3d.progress import Progress
-from recon3d.sfm.acceptance import MIN_POINTS, agreement, evidence, unbelieved_views
+from recon3d.sfm.acceptance import MIN_POINTS, Estimated, agreement, evidence, unbelieved_views
 from recon3d.sfm.camera_axes import AXES, Mistake, mirrored, mistakes, without
 from recon3d.sfm.features import Camera, cameras_of, image_name
 from recon3d.sfm.held_back import ViewMatches, hold_back, view_matches
@@ -79,8 +79,9 @@ def registering(
     held = hold_back(database, reduced, count, options.random_seed)
     folder = database.with_suffix(".given")
     triangulated(reduced, cameras, poses, options, folder)
+    given = Estimated(np.zeros(count, bool), np.arange(count), False)
     for model in incremental_models(reduced, count, options, progress, folder)[:1]:
-        return set(model.views) - set(poses) - set(unbelieved_views(model, evidence(model, held)))
+        return set(model.views) - set(poses) - set(unbelieved_views(evidence(model, held, given)))
     return set()
 
 

@@ -23,7 +23,7 @@ from recon3d.sfm.features import Pictures
 from recon3d.sfm.given_cameras import register_to_given
 from recon3d.sfm.matching import REMEDY, Matcher, without_overlap
 from recon3d.sfm.models import Model
-from recon3d.sfm.settings import ATTEMPTS, ENOUGH, Settings, worth_trying
+from recon3d.sfm.settings import ENOUGH, Matching, Settings, attempts
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def geometry(
     progress: Progress | None = None,
     where: str = "photos",
     sequence: bool = False,
-    settings: Sequence[Settings] = ATTEMPTS,
+    settings: Sequence[Settings] | None = None,
     device: str = "cpu",
     guess: Callable[[], Guess] | None = None,
 ) -> Mapping:
@@ -64,12 +64,14 @@ def geometry(
     are compared on `device`.
 
     Given poses and lenses are held exactly, and the other views are registered to them, with the features of the first of
-    `settings`. Without any, these are tried in turn until one registers enough; where none gives cameras that are believed,
-    those of `guess` are pulled into place by the matches, and must pass the same test. A `sequence` is matched in its order.
+    `settings` (None: `attempts` of so many views). Without any, these are tried in turn until one registers enough; where none
+    gives cameras that are believed, those of `guess` are pulled into place by the matches, and must pass the same test. A
+    `sequence` is matched in its order.
     With a seed everything runs on one thread and repeats bit for bit (COLMAP's sums depend on the number of threads).
     Raises InputError at `where` when there is nothing to match, no overlap, or no model that can be believed.
     """
     progress = progress or Progress()
+    settings = attempts(Matching(), len(views)) if settings is None else settings
     threads = 1 if seed is not None else os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="recon3d-sfm-", ignore_cleanup_errors=True) as folder:
         matched = Matcher(views, pictures, sequence, device, threads, seed or 0, Path(folder), where, progress)
@@ -102,7 +104,7 @@ def try_in_turn(
 ) -> list[Attempt]:
     """Attempts with settings after settings, until a believed model holds 90 % of the views."""
     tried: list[Attempt] = []
-    for settings in worth_trying(settings_in_turn, len(views)):
+    for settings in settings_in_turn:
         if tried:
             progress.note(f"{outcome(tried[-1], len(views))}: trying {settings.name} settings ({settings.about})")
         database = matched(settings.matching)

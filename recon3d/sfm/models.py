@@ -98,20 +98,25 @@ def incremental_models(database: Path, count: int, options, progress: Progress, 
     return sorted(models, key=lambda m: (-len(m.views), -len(m.view)))
 
 
-def global_models(database: Path, cameras: tuple[Camera, ...], threads: int, seed: int) -> list[Model]:
+def global_models(
+    database: Path, count: int, cameras: tuple[Camera, ...], threads: int, seed: int, progress: Progress
+) -> list[Model]:
     """All models of COLMAP's global mapper (GLOMAP, Pan et al. 2024), the largest first."""
     colmap.set_random_seed(seed)
     options = colmap.GlobalPipelineOptions()
     seeded = (options, options.mapper, options.mapper.rotation_averaging, options.mapper.global_positioning)
     for part in (*seeded, options.mapper.retriangulation):
         part.random_seed = seed
+    options.mapper.retriangulation.max_extra_param = MAX_DISTORTION_PARAMETER
     options.num_threads = options.mapper.num_threads = threads
     options.min_num_matches = MIN_MATCHES
     options.mapper.global_positioning.use_gpu = options.mapper.bundle_adjustment.ceres.use_gpu = False
     adjusts = options.mapper.bundle_adjustment
     adjusts.refine_focal_length = adjusts.refine_extra_params = not all(camera.known for camera in cameras)
+    progress.advance(0, count, "mapping")  # it does not say how far it is
     with tempfile.TemporaryDirectory(dir=database.parent) as written:
         found = colmap.global_mapping(database, database.parent, written, options)
+    progress.advance(count, count, "mapping")
     models = [model_of(reconstruction) for reconstruction in found.values()]
     return sorted(models, key=lambda m: (-len(m.views), -len(m.view)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -66,27 +65,21 @@ FEW_VIEWS = replace(
     matching=Matching(True, True, peak_threshold=0.003, max_ratio=0.85, guided_matching=True),
 )
 GLOBAL = Settings("global", "COLMAP's global mapper on the same matches", mapper="global")
-ATTEMPTS = (DEFAULT, RELAXED, GLOBAL, FEW_VIEWS)
 
 # Up to so many views these are tried in turn, each only where those before it did not register enough. The global mapper starts
-# from all pairs at once, where no first pair may have 16 degrees (tools/benchmarks/mappers.py). In 28 runs of 13 to 64 photos it
-# joined more of them than the defaults in 19 and as many in the others, with like errors; of 7 to 12 it joins as many as the
-# relaxed settings or more but once, and 12 photos of street within 0.1 degrees of rotation, where these are 8 off and believed.
-# The settings of few views take 5 seconds a photo and 5 a pair on one core: of 8 photos three minutes.
-IN_TURN = (
-    (6, ("default", "relaxed", "global", "few views")),
-    (8, ("default", "global", "relaxed", "few views")),
-    (12, ("default", "global", "relaxed")),
-    (10**9, ("global", "default")),
+# from all pairs at once, where no pair may have the 16 degrees of a first one (tools/benchmarks/mappers.py). In 28 runs of 13 to
+# 64 photos it joined more of them than the defaults in 19 and as many in the others; of 7 to 12 it joins as many as the relaxed
+# settings or more but once, and 12 photos of street within 0.1 degrees of rotation, where these are 8 off and believed. The
+# settings of few views take 5 seconds a photo and 5 a pair on one core: of 8 photos three minutes.
+IN_TURN: tuple[tuple[int, tuple[Settings, ...]], ...] = (
+    (6, (DEFAULT, RELAXED, GLOBAL, FEW_VIEWS)),
+    (8, (DEFAULT, GLOBAL, RELAXED, FEW_VIEWS)),
+    (12, (DEFAULT, GLOBAL, RELAXED)),
+    (10**9, (GLOBAL, DEFAULT)),
 )
 
 
-def attempts(matching: Matching) -> tuple[Settings, ...]:
-    """ATTEMPTS on other features and matches; the settings of few views keep theirs, for there every match is needed."""
-    return tuple(s if s is FEW_VIEWS else replace(s, matching=matching) for s in ATTEMPTS)
-
-
-def worth_trying(settings: Sequence[Settings], views: int) -> list[Settings]:
-    """Those of `settings` that are tried for so many views, in that order; all of them where none is."""
-    names = next(names for most, names in IN_TURN if views <= most)
-    return sorted((s for s in settings if s.name in names), key=lambda s: names.index(s.name)) or list(settings)
+def attempts(matching: Matching, views: int) -> tuple[Settings, ...]:
+    """What to try for so many views, in turn, on these features and matches; FEW_VIEWS keeps its own, for every match counts."""
+    those = next(settings for most, settings in IN_TURN if views <= most)
+    return tuple(s if s is FEW_VIEWS else replace(s, matching=matching) for s in those)

@@ -18,7 +18,7 @@ from recon3d.sfm.adjustment import TO_THE_MINIMUM, adjusted, distances
 from recon3d.sfm.features import Camera
 from recon3d.sfm.models import Model
 
-VIEWS_UP_TO = 12  # of a model, as many as the settings for few views take: the twin costs a second or two
+VIEWS_UP_TO = 12  # of a model: the twin costs a second or two
 # Standard deviations by which one must fit better. Synthetic views of 3 and 6 times the longest side, two seeds: right models
 # of views within 10 to 20 degrees lead by 4.9 or more, those whose focal length came out as a third of the truth by 3.2. The
 # reversed models that were believed of flower's 3 and 4 photos trail by 12 to 15, and the twins are within 0.5 degrees.
@@ -30,8 +30,8 @@ STARTS = (0.8, 1.2, 1.8)
 # focal length, from which on that is another model. Nearly planar sets of ten cameras: of 113 right ones 109 came back, four led
 # others by 4.5 to 8; one that was 11 degrees off trailed the right one by 4.7.
 LONGER, ELSEWHERE, OTHER_FOCAL = 4.0, 2.0, 0.2
-# By so much the least of the twins trails, adjusted with its lens held, where no other lens would bring it near. Of 137 sets of
-# few_views.py and random synthetic ones 53 did; with their lenses adjusted these trailed by 17 or more, in eight times the time.
+# Where the nearest twin, its lenses held, trails by more, adjusting them never brought one near: of 137 models of few_views.py
+# and random synthetic captures 53 were such, and their twins still trailed by 17 or more after eight times the time.
 HOPELESS = 20.0
 FLAT = 0.2  # what is thicker shows no other plane: fountain-P11 has 0.5, herz-jesu-P8 0.25, a scene a tenth as deep as wide 0.1
 POINTS = 1000  # that are compared
@@ -56,7 +56,8 @@ def rival(model: Model, cameras: tuple[Camera, ...], distortion: bool) -> Rival 
     model = thinned(model)
     starts = [1.0] + [start / float(np.median(focals(model)[free])) for start in STARTS if free]
     twins = [adjusted(depth_reversed(model, start, free), cameras, False, iterations=30) for start in starts]
-    near, flat = min(lead(model, twin) for twin in twins) < HOPELESS, bool(free) and flatness(model) < FLAT
+    near = min(lead(model, twin) for twin in twins) < HOPELESS  # one that turned back into the model may come yet
+    flat = bool(free) and flatness(model) < FLAT
     if near or flat:
         again = adjusted(model, cameras, True, distortion)
         model = again if is_possible(again, free) else model

@@ -23,9 +23,12 @@ from recon3d.sfm.acceptance import (
 )
 from recon3d.sfm.held_back import ViewMatches
 from recon3d.sfm.models import Model, only_views
+from tests.sfm.synthetic_matches import Capture, captured
+from tests.sfm.true_models import true_model
 
 GOOD = Measured(3, 3, 100, 10.0, 0.3, 200, 0.99, 0.9, 0.01, 0.01)
 UNKNOWN = Estimated(np.ones(3, bool), np.zeros(3, int), False)
+GIVEN = replace(UNKNOWN, focal=np.zeros(3, bool))
 
 
 def truth(scene: Synthetic | None = None) -> tuple[Model, ViewMatches]:
@@ -62,6 +65,27 @@ def test_every_match_of_the_true_cameras_agrees():
     assert set(zip(first.tolist(), second.tolist(), strict=True)) == {(0, 1), (1, 2)}
 
 
+def test_every_match_of_true_cameras_of_their_own_lenses_agrees():
+    truth = captured(Capture((0.8, 1.5, 3.0, 1.5), points=150, noise=0.0, seed=1))
+    assert truth.tracks is not None
+    view, point, xy = (x.numpy() for x in (truth.tracks.view, truth.tracks.point, truth.tracks.xy))
+    pairs = []
+    for i, j in ((2, 3), (0, 1), (1, 2)):
+        _, a, b = np.intersect1d(point[view == i], point[view == j], return_indices=True)
+        pairs.append((np.full(len(a), i), np.full(len(a), j), xy[view == i][a], xy[view == j][b]))
+    matches = ViewMatches(*(np.concatenate(p) for p in zip(*pairs, strict=True)))
+    agrees, first, second = agreement(true_model(truth), matches)
+    assert agrees.all() and (first == matches.first).all() and (second == matches.second).all()
+
+
+@pytest.mark.parametrize("views", [[], [1], [0, 1, 2]])
+def test_without_held_back_matches_nothing_agrees_and_nothing_disagrees(views):
+    model, matches = truth()
+    found = evidence(only_views(model, views), matches[:0], GIVEN)
+    assert len(found.agrees) == 0 and measure(found).agreement == 0.0
+    assert refusal(measure(found)) is not None
+
+
 def test_the_share_that_agrees_is_the_share_of_matches_left_undisturbed():
     model, matches = truth()
     wrong = np.arange(len(matches)) % 4 == 0
@@ -81,8 +105,8 @@ def test_matches_behind_the_cameras_do_not_agree():
 
 def test_a_view_turned_by_five_degrees_is_not_believed_and_the_others_are():
     model, matches = truth()
-    assert unbelieved_views(model, evidence(model, matches)) == {}
-    against = unbelieved_views(wrong := turned(model, 2, 5.0), evidence(wrong, matches))
+    assert unbelieved_views(evidence(model, matches, GIVEN)) == {}
+    against = unbelieved_views(evidence(turned(model, 2, 5.0), matches, GIVEN))
     assert list(against) == [2] and against[2].endswith("% of an image's matches agree, where 70% are needed")
 
 
@@ -92,7 +116,7 @@ def test_a_view_that_sees_few_points_is_not_believed():
     thin = replace(
         model, view=model.view[few], point=model.point[few], feature=model.feature[few], xy=model.xy[few]
     )  # fmt: skip
-    assert unbelieved_views(thin, evidence(thin, matches)) == {2: "an image sees 19 points, where 20 are needed"}
+    assert unbelieved_views(evidence(thin, matches, GIVEN)) == {2: "an image sees 19 points, where 20 are needed"}
 
 
 def test_a_view_with_an_impossible_lens_of_its_own_is_not_believed_and_the_others_are():
@@ -101,7 +125,7 @@ def test_a_view_with_an_impossible_lens_of_its_own_is_not_believed_and_the_other
     long = replace(lens, params=(12 * 1280, 12 * 1280, *lens.params[2:]))
     own = Estimated(np.ones(5, bool), np.arange(5), False)
     wrong = replace(model, lenses=(*model.lenses[:4], long))
-    assert unbelieved_views(wrong, evidence(wrong, matches, own), own) == {
+    assert unbelieved_views(evidence(wrong, matches, own)) == {
         4: "the focal length came out as 12.0 times the longest side, where 0.3 to 10 are possible"
     }
 
@@ -138,13 +162,12 @@ def test_corner_distortion_of_one_coefficient_is_k_times_the_squared_radius():
 
 def test_the_true_model_is_accepted_and_measured_as_it_is():
     model, matches = truth()
-    m = measure(model, evidence(model, matches, UNKNOWN), UNKNOWN)
+    m = measure(evidence(model, matches, UNKNOWN))
     assert refusal(m) is None
     assert m.agreement == 1.0 and m.held_back == len(matches)
     assert m.focal == pytest.approx(0.5 / np.tan(np.radians(25)), rel=1e-12)
     assert m.focal_deviation < 0.001
-    known = replace(UNKNOWN, focal=np.zeros(3, bool))
-    told = measure(model, evidence(model, matches, known), known)
+    told = measure(evidence(model, matches, GIVEN))
     assert told.focal is None and told.focal_deviation == 0
 
 

@@ -11,14 +11,14 @@ from recon3d.core.synthetic import Synthetic
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
 from recon3d.sfm.acceptance import agreement, focal_of
-from recon3d.sfm.attempts import Guess, attempt, attempt_from
+from recon3d.sfm.attempts import Guess, attempt, attempt_from, with_given_lenses
 from recon3d.sfm.features import cameras_of, image_id
 from recon3d.sfm.held_back import view_matches
 from recon3d.sfm.matching import read_keypoints, read_matches
-from recon3d.sfm.models import poses_of, starting_at
+from recon3d.sfm.models import global_models, poses_of, starting_at
 from recon3d.sfm.pycolmap import colmap
 from recon3d.sfm.settings import DEFAULT, GLOBAL, RELAXED
-from tests.sfm.synthetic_matches import SCENE, Capture, captured_scene, synthetic_scene
+from tests.sfm.synthetic_matches import SCENE, Capture, captured_scene, synthetic_scene, write_database
 from tests.sfm.true_models import true_model
 
 
@@ -77,6 +77,30 @@ def test_a_starting_focal_length_changes_only_cameras_that_nothing_tells_of(tmp_
     )
     assert starting_at(0.8, unknown)[0].lens.params == (0.8 * 1280, 640, 480, 0.0)
     assert starting_at(0.8, known) == known
+
+
+def test_the_global_mapper_keeps_the_lenses_that_were_given_to_some_of_the_views(tmp_path):
+    """It adjusts those of all or of none."""
+    _, views, truth = synthetic_scene(tmp_path)
+    views = replace(views, lenses=(*views.lenses[:2], None, None, None))
+    (tmp_path / "mixed").mkdir()
+    write_database(tmp_path / "mixed" / "matches.db", views, truth)
+    cameras = cameras_of(views, 2000)
+    found = global_models(tmp_path / "mixed" / "matches.db", 5, cameras, 1, 0, Progress())[0]
+    assert found.lenses[0] != views.lenses[0]
+    kept = with_given_lenses(found, cameras, True)
+    assert kept.views == (0, 1, 2, 3, 4) and kept.lenses[:2] == views.lenses[:2]
+    errors = pair_errors(torch.from_numpy(kept.camera_from_world), truth.cameras.camera_from_world)
+    assert float(errors.worst.max()) < 0.3
+
+
+def test_the_global_mapper_joins_telephoto_views_as_the_incremental_one_does(tmp_path):
+    focals = np.random.default_rng(3).permutation(np.geomspace(0.7, 6.0, 13)).tolist()
+    database, views, truth = captured_scene(tmp_path, Capture(focals, points=150, seed=3))
+    found = attempt(database, views, GLOBAL, 1, 0, Progress())
+    assert found.model is not None and found.model.views == tuple(range(13))
+    errors = pair_errors(torch.from_numpy(found.model.camera_from_world), truth.cameras.camera_from_world)
+    assert float(errors.rotation.median()) < 0.5
 
 
 def test_poses_of_a_model_are_named_by_view(tmp_path):

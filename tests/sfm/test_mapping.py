@@ -12,7 +12,7 @@ from recon3d.errors import InputError
 from recon3d.metrics.poses import pair_errors
 from recon3d.progress import Progress
 from recon3d.sfm.mapping import geometry
-from recon3d.sfm.settings import ATTEMPTS, RELAXED, Matching, attempts, worth_trying
+from recon3d.sfm.settings import FEW_VIEWS, Matching, attempts
 from tests.sfm.shared_views import grey_pictures, scene_views, views_of
 from tests.shared_folder import shared
 
@@ -96,7 +96,7 @@ def test_where_the_default_settings_find_too_little_the_next_ones_are_tried_and_
 def test_of_many_photos_the_global_mapper_comes_first_and_its_cameras_are_right():
     """Flower's 13: no pair of them is wide enough for the defaults to start from."""
     views, progress = scene_views("flower", 13), Progress()
-    settings = attempts(Matching(max_num_features=1500))
+    settings = attempts(Matching(max_num_features=1500), 13)
     found = geometry(views, grey_pictures(views), seed=0, progress=progress, settings=settings)
     assert len(found.registered) == 13 and found.settings == "global" and not progress.notes
     errors = pair_errors(found.camera_from_world, published("flower", views.names)[0])
@@ -104,12 +104,14 @@ def test_of_many_photos_the_global_mapper_comes_first_and_its_cameras_are_right(
 
 
 @pytest.mark.parametrize(("views", "names"), [
-    (3, ["default", "relaxed", "global", "few views"]), (8, ["default", "global", "relaxed", "few views"]),
-    (12, ["default", "global", "relaxed"]), (13, ["global", "default"]),
+    (3, "default, relaxed, global, few views"), (6, "default, relaxed, global, few views"),
+    (7, "default, global, relaxed, few views"), (8, "default, global, relaxed, few views"), (9, "default, global, relaxed"),
+    (12, "default, global, relaxed"), (13, "global, default"), (2000, "global, default"),
 ])  # fmt: skip
 def test_which_settings_are_tried_in_which_order_goes_by_the_number_of_views(views, names):
-    assert [s.name for s in worth_trying(ATTEMPTS, views)] == names
-    assert worth_trying((RELAXED,), views) == [RELAXED]
+    found = attempts(Matching(max_num_features=1000), views)
+    assert ", ".join(s.name for s in found) == names
+    assert all(s.matching == (FEW_VIEWS.matching if s.name == "few views" else Matching(max_num_features=1000)) for s in found)
 
 
 @pytest.mark.slow

@@ -97,8 +97,8 @@ def photographed(folder: Path, size: int) -> Case:
     """A scene with COLMAP's cameras and sparse points. Raises InputError where it finds none."""
     loaded = load_views(detect((folder / "images",)), max_size=size).views
     found = geometry(
-        loaded, settings=attempts(QUALITY["standard"].matching), device="cpu", seed=0, sequence=False, where=folder.name,
-        progress=Progress(),
+        loaded, settings=attempts(QUALITY["standard"].matching, len(loaded)), device="cpu", seed=0, sequence=False,
+        where=folder.name, progress=Progress(),
     )  # fmt: skip
     flat, known = assembled(loaded, found, size, "colmap")
     return Case(folder.name, held_out(flat), known, unknown_lenses(flat, loaded[list(found.registered)]))

@@ -58,8 +58,8 @@ def row_of(folder: Path, views: Views, sequence: bool, quality: str, seed: int |
     start = time.perf_counter()
     try:
         found = geometry(
-            views, settings=attempts(QUALITY[quality].matching), device="cpu", seed=seed, sequence=sequence, where=folder.name,
-            progress=Progress(steps),
+            views, settings=attempts(QUALITY[quality].matching, len(views)), device="cpu", seed=seed, sequence=sequence,
+            where=folder.name, progress=Progress(steps),
         )  # fmt: skip
     except InputError as error:
         return {"scene": folder.name, "quality": quality, "registered": 0, "views": len(views), "refused": error.what}

@@ -32,7 +32,7 @@ from recon3d.sfm.attempts import Attempt
 from recon3d.sfm.mapping import try_in_turn, views_then_agreement
 from recon3d.sfm.matching import Matcher
 from recon3d.sfm.models import Model
-from recon3d.sfm.settings import ATTEMPTS
+from recon3d.sfm.settings import Matching, attempts
 
 HEADER = (
     "| scene | photos | settings | registered | rotation ° | translation ° | agreement | result | seconds |\n"
@@ -66,7 +66,7 @@ def rows(scene: Path, counts: Sequence[int], seed: int) -> Iterator[Row]:
             progress = Progress()
             matched = Matcher(views, pictures(views), False, "cpu", 1, seed, Path(folder), scene.name, progress)
             try:
-                tried = try_in_turn(matched, views, ATTEMPTS, 1, seed, progress)
+                tried = try_in_turn(matched, views, attempts(Matching(), len(views)), 1, seed, progress)
             except InputError as error:
                 yield Row(scene.name, count, "–", False, 0, None, "–", error.what, None)
                 continue

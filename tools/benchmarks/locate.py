@@ -72,7 +72,7 @@ def made(photos: Sequence[Path], folder: Path, name: str, seed: int) -> Path:
     if (folder / "report.json").is_file():
         return folder
     views = load_views(detect(photos)).views
-    settings = attempts(QUALITY["standard"].matching)
+    settings = attempts(QUALITY["standard"].matching, len(views))
     found = geometry(views, settings=settings, device="cpu", seed=seed, sequence=False, where=name, progress=Progress())
     flat, known = assembled(views, found, 512, "colmap")
     scene = Scene(synthetic_gaussians(10), known, flat).transformed(upright(known))

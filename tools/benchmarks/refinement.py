@@ -34,7 +34,7 @@ from recon3d.reconstruction.seeding.seed import seed
 from recon3d.rendering.render import backend_for
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled, geometry
-from recon3d.sfm.settings import ATTEMPTS
+from recon3d.sfm.settings import Matching, attempts
 
 POINTS = 8  # of a curve
 BEATS = 1.0  # dB by which a reconstruction must beat the nearest photo to be called one
@@ -53,8 +53,8 @@ def cameras_of(folder: Path, max_size: int, progress: Progress) -> tuple[Views, 
     loaded = load_views(found, max_size=max_size, progress=progress)
     with progress.stage("geometry"):
         return loaded.views, geometry(
-            loaded.views, settings=ATTEMPTS, device="cpu", seed=0, sequence=loaded.sequence, where=folder.name,
-            progress=progress,
+            loaded.views, settings=attempts(Matching(), len(loaded.views)), device="cpu", seed=0,
+            sequence=loaded.sequence, where=folder.name, progress=progress,
         )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ from recon3d.rendering.render import render
 from recon3d.sfm.mapping import Mapping
 from recon3d.sfm.registration import assembled
 from recon3d.sfm.registration import geometry as colmap_geometry
-from recon3d.sfm.settings import ATTEMPTS
+from recon3d.sfm.settings import Matching, attempts
 from recon3d.training.scenes import VALIDATION
 from recon3d.training.validation import abs_rel
 from tools.benchmarks.more_views import views_of
@@ -105,7 +105,8 @@ def colmap(batch: Batch) -> Geometry | None:
 
 def structure(views: Views) -> Mapping:
     return colmap_geometry(
-        views, settings=ATTEMPTS, device="cpu", seed=0, sequence=False, where="photos", progress=Progress()
+        views, settings=attempts(Matching(), len(views)), device="cpu", seed=0, sequence=False, where="photos",
+        progress=Progress(),
     )
 
 
