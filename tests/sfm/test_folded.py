@@ -11,7 +11,7 @@ from recon3d.progress import Progress
 from recon3d.sfm.attempts import attempt
 from recon3d.sfm.folded import folded
 from recon3d.sfm.models import Model
-from recon3d.sfm.settings import DEFAULT
+from recon3d.sfm.settings import DEFAULT, GLOBAL
 from tests.sfm.folded_scenes import LAYOUTS, capture
 from tests.sfm.synthetic_matches import synthetic_views, write_database
 
@@ -50,13 +50,13 @@ def test_pairs_that_were_not_compared_say_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["corridor", "rooms"])
-def test_colmap_joins_them_the_acceptance_test_believes_it_and_the_check_does_not(tmp_path, layout):
+@pytest.mark.parametrize(("layout", "settings"), [("corridor", DEFAULT), ("rooms", DEFAULT), ("rooms", GLOBAL)])
+def test_colmap_joins_them_the_acceptance_test_believes_it_and_the_check_does_not(tmp_path, layout, settings):
     """The mapper given the matches that two like places give: what is alike joins both."""
     truth, names = capture(layout, True, 0)
     views = synthetic_views(truth, lens_known=True)
     write_database(tmp_path / "matches.db", views, truth)
-    tried = attempt(tmp_path / "matches.db", views, DEFAULT, 1, 0, Progress())
+    tried = attempt(tmp_path / "matches.db", views, settings, 1, 0, Progress())
     assert tried.refused is None and tried.model is not None and tried.measured is not None
     assert len(tried.model.views) == len(names) and tried.measured.agreement > 0.99
     found = folded(geometry_of(tried.model, truth), names, ~np.eye(len(names), dtype=bool))
