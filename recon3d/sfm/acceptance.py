@@ -89,10 +89,12 @@ class Evidence:
 
 
 def evidence(model: Model, held: ViewMatches, estimated: Estimated) -> Evidence:
+    """Of a model, by the matches that were held back from it."""
     return Evidence(model, estimated, *agreement(model, held), estimated.deviations(model))
 
 
 def measure(found: Evidence, left_out: tuple[str, ...] = ()) -> Measured:
+    """What is measured of a model, beside what spoke against views that are not in it."""
     model, estimated, agrees = found.model, found.estimated, found.agrees
     seen = np.bincount(model.view, minlength=len(model.views))
     lenses = [lens for view, lens in zip(model.views, model.lenses, strict=True) if estimated.focal[view]]
