@@ -26,6 +26,7 @@ def test_a_run_in_windows_is_whole_and_reports_them(tmp_path, monkeypatch):
 
     def counted(ask, *given):
         def asked(pictures, how):
+            pictures = list(pictures)
             seen.append(len(pictures))
             assert not how.once
             return ask(pictures, how)
