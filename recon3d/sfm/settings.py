@@ -69,7 +69,7 @@ GLOBAL = Settings("global", "COLMAP's global mapper on the same matches", mapper
 # Up to so many views these are tried in turn, each only where those before it did not register enough. The global mapper starts
 # from all pairs at once, where no pair may have the 16 degrees of a first one (tools/benchmarks/mappers.py). In 28 runs of 13 to
 # 64 photos it joined more of them than the defaults in 19 and as many in the others; of 7 to 12 it joins as many as the relaxed
-# settings or more but once, and 12 photos of street within 0.1 degrees of rotation, where these are 8 off and believed. The
+# settings or more but twice, and 12 photos of street within 0.1 degrees of rotation, where these are 8 off and believed. The
 # settings of few views take 5 seconds a photo and 5 a pair on one core: of 8 photos three minutes.
 IN_TURN: tuple[tuple[int, tuple[Settings, ...]], ...] = (
     (6, (DEFAULT, RELAXED, GLOBAL, FEW_VIEWS)),
