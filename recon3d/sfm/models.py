@@ -20,7 +20,7 @@ from recon3d.sfm.settings import MIN_MATCHES, Settings
 # focal length is 6 of the longest side; the corner itself is judged in `acceptance`.
 MAX_DISTORTION_PARAMETER = 100.0
 # The longest tracks by which the global mapper places a view; it triangulates the others afterwards. Street's 64 photos take 5.8
-# s for 14, flower's 13 take 0.8 for 2.2; cameras and points are the same, with 100 and 400 too (six scenes, two seeds).
+# s for 14, flower's 13 take 0.8 for 2.2; cameras and points are the same (six scenes, two seeds).
 GLOBAL_TRACKS = 200
 
 Poses = Mapping[int, Annotated[np.ndarray, "4 4"]]  # camera_from_world of views

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,14 +20,13 @@ import torch
 
 from recon3d.core.cameras import Cameras
 from recon3d.core.geometry import Geometry, Tracks
-from recon3d.core.views import Views
 from recon3d.metrics.poses import pair_errors
-from recon3d.progress import Progress
-from recon3d.sfm.attempts import attempt
 from recon3d.sfm.matching import verify
+from recon3d.sfm.models import Model
 from recon3d.sfm.pycolmap import colmap
-from recon3d.sfm.settings import DEFAULT, GLOBAL, Settings
+from recon3d.sfm.settings import DEFAULT, GLOBAL
 from tests.sfm.synthetic_matches import synthetic_views, write_database
+from tools.benchmarks.mappers import Errors, cell
 
 HEIGHT, WIDTH, FOCAL = 960, 1280, 0.9  # pixels; of the width
 NEAREST, NOISE, MISSED, WRONG = 0.8, 0.5, 0.25, 0.02
@@ -109,14 +108,9 @@ def captured(kind: str, count: int, seed: int) -> Geometry:
     return Geometry(cameras, torch.from_numpy(in_world), colors, none, tracks, source="synthetic")
 
 
-def cell(database: Path, views: Views, truth: Geometry, settings: Settings) -> str:
-    begun = time.process_time()
-    model = attempt(database, views, settings, 1, 0, Progress()).model
-    took = f"{time.process_time() - begun:.1f} s"
-    if model is None:
-        return f"0, {took}"
+def errors_of(truth: Geometry, model: Model) -> Errors:
     errors = pair_errors(torch.from_numpy(model.camera_from_world), truth.cameras.camera_from_world[list(model.views)])
-    return f"{len(model.views)}, {float(errors.rotation.median()):.2f}° / {float(errors.translation.median()):.2f}°, {took}"
+    return float(errors.rotation.median()), float(errors.translation.median())
 
 
 def main() -> None:
@@ -136,7 +130,7 @@ def main() -> None:
                 file.clear_two_view_geometries()
                 file.close()
                 verify(database, 1, 0)
-                cells = [cell(database, views, truth, settings) for settings in (DEFAULT, GLOBAL)]
+                cells = [cell(partial(errors_of, truth), views, database, settings, 0) for settings in (DEFAULT, GLOBAL)]
             print(f"| {kind} | {count} | {' | '.join(cells)} |", flush=True)
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from recon3d.pipeline.choices import QUALITY
 from recon3d.progress import Progress
 from recon3d.sfm.attempts import attempt
 from recon3d.sfm.matching import Matcher
+from recon3d.sfm.models import Model
 from recon3d.sfm.settings import DEFAULT, GLOBAL, RELAXED, Matching, Settings
 from tools.benchmarks.few_views import median_errors
 
@@ -36,6 +38,7 @@ PARTS = {
     "fountain-P11": (), "herz-jesu-P8": (),
 }  # fmt: skip
 FEW = (7, 8, 9, 10, 11, 12)  # evenly spread
+Errors = tuple[float, float]  # medians over all pairs, degrees of rotation and translation
 
 
 def sets_of(photos: list[Path], parts: Sequence[slice]) -> Iterator[tuple[str, list[Path]]]:
@@ -57,18 +60,19 @@ def cells(scene: Path, loaded: Loaded, matching: Matching, seed: int) -> list[st
         database = matched(matching)
         for settings in (DEFAULT, RELAXED, GLOBAL):
             many = settings is RELAXED and len(views) > max(FEW)
-            found.append("" if many else cell(scene, views, database, replace(settings, matching=matching), seed))
+            errors_of = partial(median_errors, scene, views)
+            found.append("" if many else cell(errors_of, views, database, replace(settings, matching=matching), seed))
     return found
 
 
-def cell(scene: Path, views: Views, database: Path, settings: Settings, seed: int) -> str:
-    """Photos joined, errors and seconds."""
+def cell(errors_of: Callable[[Model], Errors | None], views: Views, database: Path, settings: Settings, seed: int) -> str:
+    """Photos joined, errors and seconds; `errors_of` a model, where there is a reference."""
     begun = time.process_time()
     model = attempt(database, views, settings, 1, seed, Progress()).model
     took = f"{time.process_time() - begun:.1f} s"
     if model is None:
         return f"0, {took}"
-    errors = median_errors(scene, views, model)
+    errors = errors_of(model)
     of_pairs = "no reference" if errors is None else f"{errors[0]:.3f}° / {errors[1]:.3f}°"
     return f"{len(model.views)}, {of_pairs}, {took}"
 
